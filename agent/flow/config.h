@@ -1,0 +1,65 @@
+/* config - difusor.ini and the plug-in folder's *.ini as one checked value. Rows of options as in
+ * plug-ins: help, manual and errors come from them. Immutable after load. */
+#ifndef DIF_FLOW_CONFIG_H
+#define DIF_FLOW_CONFIG_H
+
+#include "flow/class.h"
+#include "flow/package.h"
+#include "host/ini.h"
+#include "host/loader.h"
+
+enum dif_profile { DIF_PRODUCTION, DIF_REHEARSAL };
+
+struct dif_source_config {
+	const char *name; /* "ine", of [source ine] */
+	const char *section;
+	const char *plugin;
+	const char *digest;     /* "{url}.sha256", NULL: none */
+	const char *require;    /* sha256, crc, double-fetch */
+	const char *order;      /* source, name:REGEX, json:ENTRY#POINTER */
+	const char *prefix;     /* a store as source: newest object under it; NULL with url */
+	int64_t every, timeout; /* ms */
+};
+
+struct dif_store_config {
+	const char *name, *section, *plugin;
+};
+
+struct dif_destination_config {
+	const char *name, *section, *store;
+	const char *prefix;     /* "" or "a/b/": keys below it are ours */
+	const char *public_url; /* NULL: none */
+	int64_t weight;
+	int64_t grace, barrier; /* ms */
+	uint32_t adopt;         /* may take over foreign keys */
+	const char *store_as;   /* "identity", "gzip" or NULL: by class */
+	const char *siblings;   /* "gzip" or NULL */
+};
+
+struct dif_config {
+	struct dif_arena arena;        /* wiping: it may hold secrets */
+	struct dif_ini_entry *entries; /* for dif_instance_open */
+	const char *file;
+	const char *state, *archive, *plugins;
+	uint32_t profile; /* enum dif_profile */
+	int64_t memory;   /* budget of body buffers, bytes */
+	struct dif_limits limits;
+	struct dif_source_config *sources;
+	struct dif_store_config *stores;
+	struct dif_destination_config *destinations;
+	struct dif_class_rule *classes;
+	uint32_t nsources, nstores, ndestinations, nclasses;
+};
+
+/* Reads file and the plug-in folder's INIs, checks everything that can be checked without opening
+ * plug-ins (that a destination's store exists, unique names, prefix form). Unknown sections and
+ * keys of ours are errors here; keys of plug-ins are checked by dif_instance_open, and what nobody
+ * used by dif_config_check_unused afterwards. NULL: err with file and line (exit 3). */
+struct dif_config *dif_config_load(const char *file, struct dif_error *err);
+void dif_config_free(struct dif_config *c);
+bool dif_config_check_unused(const struct dif_config *c, struct dif_error *err);
+/* Option rows by section kind ("agent", "source", "store", "destination", "class") for help, manual
+ * and example files. */
+const struct dif_option *dif_config_rows(const char *kind, uint32_t *n);
+
+#endif

@@ -1,0 +1,56 @@
+/* delivery - one cut being brought to one destination: a state machine of its own, with its own
+ * window, retry and repair.
+ *
+ *   queued -> probing -> marking -> listing -> diffing -> putting -> (barrier) -> finishing ->
+ * verifying -> removing -> done | failed | superseded
+ *
+ * The fence (design rule 3): every key that readers fetch is written conditionally, with order and
+ * SHA-256 as its metadata in the same request. The marker is first, and stops a delivery that finds
+ * a higher order there. Deletions come last and after grace.
+ */
+#ifndef DIF_FLOW_DELIVERY_H
+#define DIF_FLOW_DELIVERY_H
+
+#include "flow/destination.h"
+#include "flow/spool.h"
+
+struct dif_delivery;
+
+struct dif_delivery_counts {
+	uint64_t puts, put_bytes, puts_of, put_bytes_of; /* done, of planned */
+	uint64_t skipped, removed, remove_later, foreign, retries;
+};
+
+/* What a delivery tells its publication; all on the loop. */
+struct dif_delivery_events {
+	void (*at_barrier)(
+		void *data,
+		struct dif_delivery *d); /* details are there: wait for dif_delivery_pass */
+	void (*ended)(void *data,
+	              struct dif_delivery *d); /* once; the delivery may be freed in it */
+};
+
+struct dif_delivery_job {
+	struct dif_engine *engine;
+	struct dif_state *state; /* NULL: --dry-run, nothing is recorded or written */
+	struct dif_spool *spool;
+	const struct dif_package *package;
+	struct dif_manifest *manifest;
+	struct dif_destination *destination;
+	const struct dif_class_rule *classes;
+	uint32_t nclasses;
+	bool dry_run;
+	int64_t deadline_ms; /* from now */
+};
+
+struct dif_delivery *dif_delivery_start(const struct dif_delivery_job *job,
+                                        const struct dif_delivery_events *events, void *data);
+void dif_delivery_pass(struct dif_delivery *d);   /* the barrier is open */
+void dif_delivery_cancel(struct dif_delivery *d); /* ends after the objects in flight */
+void dif_delivery_free(struct dif_delivery *d);   /* only after ended */
+const struct dif_destination *dif_delivery_to(const struct dif_delivery *d);
+const char *dif_delivery_state(const struct dif_delivery *d);
+const struct dif_delivery_counts *dif_delivery_counts(const struct dif_delivery *d);
+const struct dif_error *dif_delivery_error(const struct dif_delivery *d); /* cls OK: done */
+
+#endif

@@ -1,0 +1,39 @@
+/* publication - all deliveries of one cut, side by side, with the barrier between them.
+ *
+ * The barrier opens when every delivery that can still come has arrived, or `barrier` (30 s) after
+ * the first arrival; it never waits for a destination whose breaker is open. 256 connections are
+ * shared evenly among the destinations with work.
+ */
+#ifndef DIF_FLOW_PUBLICATION_H
+#define DIF_FLOW_PUBLICATION_H
+
+#include "flow/delivery.h"
+
+struct dif_publication;
+
+struct dif_publication_job {
+	struct dif_engine *engine;
+	struct dif_state *state;
+	struct dif_spool *spool;
+	const struct dif_config *config;
+	const struct dif_package *package;
+	struct dif_manifest *manifest;
+	struct dif_destination *const *destinations;
+	uint32_t ndestinations;
+	bool dry_run;
+	int64_t timeout_ms;     /* 10 min */
+	int64_t unreachable_ms; /* a breaker open for so long counts as not reached (60 s) */
+};
+
+/* ended is called once, on the loop; the publication may be freed in it. */
+struct dif_publication *dif_publication_start(const struct dif_publication_job *job,
+                                              void (*ended)(void *data, struct dif_publication *p),
+                                              void *data);
+void dif_publication_cancel(struct dif_publication *p);
+void dif_publication_free(struct dif_publication *p);
+/* 0, 7, 8, 16, 1: by what its deliveries came to. */
+int dif_publication_exit(const struct dif_publication *p);
+uint32_t dif_publication_count(const struct dif_publication *p);
+struct dif_delivery *dif_publication_at(const struct dif_publication *p, uint32_t i);
+
+#endif

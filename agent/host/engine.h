@@ -1,0 +1,39 @@
+/* engine - the loop and what everything on it shares. One per process.
+ *
+ * The loop runs on the thread that called dif_engine_new; only functions that say so may be called
+ * from another. The program ends because the loop is empty: dif_engine_free asserts that
+ * uv_loop_close returns 0.
+ */
+#ifndef DIF_HOST_ENGINE_H
+#define DIF_HOST_ENGINE_H
+
+#include <uv.h>
+
+#include "base/err.h"
+
+struct dif_http_client;
+
+struct dif_engine {
+	uv_loop_t loop;
+	struct dif_http_client *http;
+};
+
+/* Sets the size of libuv's pool (processors, at least 2) and initializes libcurl. NULL: err says
+ * why. */
+struct dif_engine *dif_engine_new(struct dif_error *err);
+/* Runs until no handle is active. */
+void dif_engine_run(struct dif_engine *e);
+/* Closes the HTTP client, runs the loop dry, closes it. Accepts NULL. */
+void dif_engine_free(struct dif_engine *e);
+
+/* Work for the pool: run on a pool thread, then done on the loop, exactly once. The request is the
+ * caller's. */
+struct dif_work {
+	uv_work_t uv;
+	void (*run)(struct dif_work *);
+	void (*done)(struct dif_work *);
+};
+void dif_engine_work(struct dif_engine *e, struct dif_work *w, void (*run)(struct dif_work *),
+                     void (*done)(struct dif_work *));
+
+#endif

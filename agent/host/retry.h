@@ -1,0 +1,48 @@
+/* retry - when to try again, how much at once, and when to stop asking. Pure: time and chance come
+ * in as arguments.
+ *
+ * Parameters and their sources: docs/ARCHITECTURE.md, "Pressure". Transport errors get full jitter
+ * (250 ms, x2, cap 20 s); throttling gets Retry-After (cap 60 s), else equal jitter (1 s, half as
+ * floor): full jitter can collapse to nothing.
+ */
+#ifndef DIF_HOST_RETRY_H
+#define DIF_HOST_RETRY_H
+
+#include "base/err.h"
+
+/* Milliseconds to wait before attempt number `attempt` (1 is the first repeat). chance is uniform
+ * in [0, 1). */
+int64_t dif_retry_delay(const struct dif_error *err, uint32_t attempt, double chance);
+
+/* What one destination may do at once and how fast. */
+struct dif_pressure {
+	/* window: additive increase per success, halved on throttle, at most once per 1 s */
+	double window;
+	uint32_t window_min, window_max, in_flight;
+	int64_t halved_at;
+	/* writes per second, 0: no limit */
+	double rate, allowance;
+	int64_t rate_at;
+	/* retry budget: 500 tokens, a repeat costs 5, after a timeout 10, a success gives 1 back */
+	double tokens;
+	/* breaker: open after 5 failures in a row, or half of 20 or more within 30 s; 5 s doubling
+	 * to 300 s; one probe, three successes close it */
+	uint32_t breaker; /* enum dif_breaker */
+	uint32_t failures_in_a_row, probes_ok;
+	uint32_t bucket_ok[6], bucket_bad[6]; /* 5 s each */
+	int64_t bucket_at, opened_at, open_for;
+};
+enum dif_breaker { DIF_CLOSED, DIF_OPEN, DIF_HALF_OPEN };
+
+void dif_pressure_init(struct dif_pressure *p, uint32_t window_max, double writes_per_s,
+                       int64_t now);
+/* May another op start now? Else *wait tells after how many ms to ask again (0: when one ends). */
+bool dif_pressure_may_start(struct dif_pressure *p, bool is_write, int64_t now, int64_t *wait);
+void dif_pressure_started(struct dif_pressure *p, bool is_write, int64_t now);
+/* cls OK also for answers such as NOT_FOUND and CONFLICT. local: our own fault (EMFILE, no
+ * network): does not count. */
+void dif_pressure_ended(struct dif_pressure *p, enum dif_class cls, bool local, int64_t now,
+                        double chance);
+bool dif_pressure_may_retry(struct dif_pressure *p, bool timeout); /* takes the tokens */
+
+#endif
