@@ -12,10 +12,25 @@
 #include "base/err.h"
 
 struct dif_http_client;
+struct dif_http_call;
+struct dif_http_request;
+struct dif_http_response;
+
+/* How requests travel: host/http is the real one, tests and drills put their own before it. start
+ * and cancel keep the promises of dif_http_start and dif_http_cancel; what start returns means
+ * something to its own cancel only. */
+struct dif_transport {
+	struct dif_http_call *(*start)(void *self, const struct dif_http_request *req,
+	                               void (*cb)(void *data, const struct dif_http_response *r),
+	                               void *data);
+	void (*cancel)(void *self, struct dif_http_call *call);
+	void *self;
+};
 
 struct dif_engine {
 	uv_loop_t loop;
 	struct dif_http_client *http;
+	struct dif_transport transport; /* the HTTP client's; may be replaced while nothing runs */
 };
 
 /* Sets the size of libuv's pool (processors, at least 2) and initializes libcurl. NULL: err says
