@@ -45,7 +45,10 @@ struct dif_delivery_job {
 
 struct dif_delivery *dif_delivery_start(const struct dif_delivery_job *job,
                                         const struct dif_delivery_events *events, void *data);
-void dif_delivery_pass(struct dif_delivery *d);   /* the barrier is open */
+void dif_delivery_pass(struct dif_delivery *d); /* the barrier is open */
+/* A newer cut has come: before the barrier it ends as superseded after the objects in flight, or at
+ * once where it only waits for its store; past the barrier it finishes. */
+void dif_delivery_supersede(struct dif_delivery *d);
 void dif_delivery_cancel(struct dif_delivery *d); /* ends after the objects in flight */
 void dif_delivery_free(struct dif_delivery *d);   /* only after ended */
 const struct dif_destination *dif_delivery_to(const struct dif_delivery *d);

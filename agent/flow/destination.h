@@ -18,7 +18,8 @@ struct dif_destination {
 	bool known; /* held was loaded or listed: a key that is not in it does not exist, as far as
 	               we know */
 	uint32_t fence; /* enum dif_fence */
-	bool read_only;
+	bool bare_tags; /* conditions take the tag without its quotes (radosgw) */
+	bool busy;      /* a delivery is running: only one at a time */
 };
 
 /* The key of the marker below the prefix, and what it says. */

@@ -29,6 +29,7 @@ struct dif_publication_job {
 struct dif_publication *dif_publication_start(const struct dif_publication_job *job,
                                               void (*ended)(void *data, struct dif_publication *p),
                                               void *data);
+void dif_publication_supersede(struct dif_publication *p); /* see dif_delivery_supersede */
 void dif_publication_cancel(struct dif_publication *p);
 void dif_publication_free(struct dif_publication *p);
 /* 0, 7, 8, 16, 1: by what its deliveries came to. */

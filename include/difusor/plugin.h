@@ -8,28 +8,26 @@
  *   static void on_head(struct dif_op *op, const struct dif_reply *r)
  *   {
  *           if (!host->good(op, r)) {
- *                   return;                          // the op has failed with the class of the
- * reply
+ *                   return; // the op has failed with the class of the reply
  *           }
  *           host->done(op, &(struct dif_result){.object = {.tag = host->field(r, "etag", 0)}});
  *   }
  *
  * Rules:
  *   - When a verb or a step returns there is one outstanding host call or one outcome; anything
- * else is a breach, is reported with the plug-in's name, and ends the op as PERMANENT. The other
- * plug-ins go on.
+ *     else is a breach, is reported with the plug-in's name, and ends the op as PERMANENT. The
+ *     other plug-ins go on.
  *   - The verb is the unit of retry. The host restarts it at its entry with zeroed scratch and
- * arena, fresh time and the current credential. What must outlive an attempt (cursor, upload,
- * token) leaves the verb as a value.
+ *     arena, fresh time and the current credential. What must outlive an attempt (cursor, upload,
+ *     token) leaves the verb as a value.
  *   - After a write whose outcome is unknown (no reply, or 5xx) the host reads the key back by
- * `head` before it starts the verb again. So every verb is safe to repeat.
+ *     `head` before it starts the verb again. So every verb is safe to repeat.
  *   - All plug-in code runs on the loop thread. Instance memory is constant after open.
- *   - Text and trees made by the host live as long as the attempt; a reply lives as long as its
- * step.
- *   - A failed allocation never needs a check where the host returns text: it returns "" and the op
- * fails when the step returns. Only `alloc` can give NULL.
+ *   - Text and trees made by the host live as long as the attempt; a reply as long as its step.
+ *   - A failed allocation never needs a check where the host returns text: it returns "" and the
+ *     op fails when the step returns. Only `alloc` can give NULL.
  *   - Tables only grow at the end. A member is used only if it lies inside the size that the other
- * side stated.
+ *     side stated.
  *
  * Loading: the library exports dif_plugin_main and nothing else, and leaves nothing undefined but
  * libc's memory and string functions (docs/PLUGINS.md has the list).
@@ -49,9 +47,7 @@
 #define DIF_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define DIF_LEN(a) ((uint32_t)(sizeof(a) / sizeof *(a)))
 
-/* --- values
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- values --- */
 
 struct dif_bytes {
 	const void *p;
@@ -91,8 +87,8 @@ enum dif_digest {
 	DIF_DIGESTS
 };
 #define DIF_HAS(d) (1u << (d))
-#define DIF_DIGEST_SLOTS \
-	16 /* room for digests to come; frozen, because arrays of objects cross the boundary */
+/* Room for digests to come; frozen, because arrays of objects cross the boundary. */
+#define DIF_DIGEST_SLOTS 16
 
 enum dif_enc {
 	DIF_HEX,       /* lower case */
@@ -147,8 +143,8 @@ struct dif_op {
 	const void *self; /* the instance, constant after open */
 	const void *in;   /* the verb's input, valid until the outcome */
 	void *scratch;    /* zeroed at each attempt */
-	const struct dif_cred
-		*cred; /* pinned for the attempt; parts are "" where the kind has no login */
+	/* pinned for the attempt; parts are "" where the kind has no login */
+	const struct dif_cred *cred;
 	struct dif_op_host *host;
 };
 
@@ -165,8 +161,8 @@ struct dif_file {
 
 struct dif_reply {
 	uint32_t size;
-	int32_t status; /* HTTP status; file calls answer in HTTP's words: 200, 404, 412; 0: no
-	                   reply */
+	/* HTTP status; file calls answer in HTTP's words: 200, 404, 412; 0: no reply */
+	int32_t status;
 	uint32_t cls; /* enum dif_class; what host/op would make of it without faults and explain */
 	uint32_t nfields;
 	const struct dif_field *fields; /* names in lower case */
@@ -180,8 +176,7 @@ struct dif_reply {
 typedef void dif_step(struct dif_op *op, const struct dif_reply *r);
 typedef void dif_verb(struct dif_op *op);
 
-/* --- what a step may ask, one thing at a time
- * --------------------------------------------------------------------- */
+/* --- what a step may ask, one thing at a time --- */
 
 enum {
 	DIF_HTTP_WANT_FAILURE =
@@ -210,8 +205,9 @@ struct dif_http {
 enum dif_file_verb { DIF_FILE_STAT, DIF_FILE_PUT, DIF_FILE_GET, DIF_FILE_REMOVE, DIF_FILE_LIST };
 
 /* A confined file call below the instance's root (caps.root): no symlink is followed, nothing
- * leaves the root. PUT is one transaction: compare, write a temporary file, attributes, fsync,
- * rename, fsync of the folder. */
+ * leaves the root. Paths with a component `.difusor` lie in caps.side instead, and LIST never shows
+ * them. PUT is one transaction: compare, write a temporary file, attributes, fsync, rename, fsync of
+ * the folder. */
 struct dif_file_call {
 	uint32_t verb;      /* enum dif_file_verb */
 	uint32_t if_absent; /* PUT: 412 where the file exists */
@@ -226,13 +222,12 @@ struct dif_file_call {
 	uint64_t offset, length;
 };
 
-/* --- what verbs take and give
- * ------------------------------------------------------------------------------------- */
+/* --- what verbs take and give --- */
 
 struct dif_object {
 	const char *key;
-	const char *
-		tag; /* opaque: exactly what a condition takes, and equal from list, head and put */
+	/* opaque: exactly what a condition takes, and equal from list, head and put */
+	const char *tag;
 	uint64_t size;
 	int64_t modified;    /* seconds since 1970, 0: unknown */
 	uint32_t has;        /* digests that the store itself computed or verified */
@@ -297,9 +292,7 @@ struct dif_item {
 	const char *code, *what;
 };
 
-/* --- host services
- * ------------------------------------------------------------------------------------------------
- */
+/* --- host services --- */
 
 struct dif_node; /* a parsed tree */
 struct dif_text; /* a text being built */
@@ -326,9 +319,8 @@ struct dif_host {
 	void (*refuse)(struct dif_op *, const struct dif_reply *, const char *code,
 	               const char *what);
 	void (*object)(struct dif_op *, const struct dif_object *); /* one row of a page; copied */
-	void (*item)(struct dif_op *,
-	             const struct dif_item
-	                     *); /* one key of a batch; copied; class by faults where DIF_CLASSES */
+	/* one key of a batch; copied; class by faults where cls is DIF_CLASSES */
+	void (*item)(struct dif_op *, const struct dif_item *);
 
 	/* Memory and text of the attempt. Text is never NULL. */
 	void *(*alloc)(struct dif_op *, size_t); /* zeroed */
@@ -383,8 +375,7 @@ struct dif_host {
 	void (*log)(struct dif_op *, uint32_t level, const char *fmt, ...) DIF_PRINTF(3, 4);
 };
 
-/* --- options, as data
- * --------------------------------------------------------------------------------------------- */
+/* --- options, as data --- */
 
 /* The member that `offset` names has the type in brackets. Unset strings without a default are
  * NULL. */
@@ -413,9 +404,7 @@ struct dif_option {
 	uint32_t offset, reserved;
 };
 
-/* --- descriptor
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- descriptor --- */
 
 /* The first row that fits decides: a row fits where its status is 0 or equal and its code is NULL
  * or equal. */
@@ -437,8 +426,8 @@ enum {
 /* What open tells of the instance; the pointers are constant for its life. */
 struct dif_caps {
 	uint32_t size, flags;
-	const char *const
-		*hosts; /* NULL-terminated "host" or "host:port": all that may be spoken to */
+	/* NULL-terminated "host" or "host:port": all that may be spoken to */
+	const char *const *hosts;
 	uint64_t put_max;
 	uint32_t delete_max, list_max, key_max, meta_max;
 	uint32_t digests[8]; /* enum dif_digest accepted on put, cheapest first, 0 ends */

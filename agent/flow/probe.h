@@ -1,0 +1,23 @@
+/* probe - proves what a store can do with conditional writes, by trying it (a store that does not know
+ * If-None-Match may ignore it and answer 200).
+ *
+ * On an object below .difusor/: create; create again must be refused; replace with a wrong tag must be
+ * refused; replace with the right tag, as it is, then without its quotes, must work, and that form is
+ * remembered. The object is removed again. The verdict is a fact in the state for 24 h.
+ */
+#ifndef DIF_FLOW_PROBE_H
+#define DIF_FLOW_PROBE_H
+
+#include "flow/destination.h"
+#include "flow/state.h"
+
+struct dif_probe_run;
+/* Sets destination->fence and bare_tags, then calls done once, on the loop, never before this returns.
+ * err: cls OK also for an unfenced store; else why nothing is known (unreachable, may not write).
+ * state NULL: always tried, never remembered. */
+struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_state *state,
+                                      void (*done)(void *data, const struct dif_error *err),
+                                      void *data);
+void dif_probe_cancel(struct dif_probe_run *run); /* done still comes */
+
+#endif

@@ -1,0 +1,40 @@
+/* setup - what every verb that touches the clouds stands on, opened from one configuration and closed
+ * in order: engine, plug-ins, stores, destinations, state, archive, spool. One per process, on the
+ * loop thread. */
+#ifndef DIF_FLOW_SETUP_H
+#define DIF_FLOW_SETUP_H
+
+#include "flow/archive.h"
+#include "flow/config.h"
+#include "flow/destination.h"
+#include "flow/spool.h"
+#include "flow/state.h"
+
+enum dif_setup_mode {
+	DIF_SETUP_CONFIG, /* configuration, plug-ins and instances only: check */
+	DIF_SETUP_READ, /* and the state, read-only, if there is one: audit, status, history, dry runs */
+	DIF_SETUP_OWN /* and the state with its lock, the archive, the spool: run, publish */
+};
+
+struct dif_setup {
+	struct dif_config *config;
+	struct dif_engine *engine;
+	struct dif_loader loader;
+	struct dif_destination *destinations; /* config->ndestinations */
+	struct dif_instance **sources;        /* config->nsources, by index */
+	struct dif_state *state;              /* NULL: CONFIG, or READ where there is none */
+	struct dif_archive *archive;          /* NULL: CONFIG, or READ where there is none */
+	struct dif_spool *spool;              /* NULL unless OWN */
+	bool fresh;                           /* the state was created or set aside just now */
+};
+
+/* Opens everything or nothing. Errors carry exit 3 (configuration), 15 (a plug-in that the
+ * configuration needs is missing or refused) or 1 (the state is held: the sentence names the pid). A
+ * fresh state is refilled with the cuts of the archive. */
+struct dif_setup *dif_setup_open(const char *config_file, enum dif_setup_mode mode,
+                                 struct dif_error *err);
+/* Commits what is queued, closes all instances, runs the loop dry, frees. Nothing may be running on
+ * it any more. Accepts NULL. */
+void dif_setup_close(struct dif_setup *s);
+
+#endif
