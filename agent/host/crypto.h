@@ -24,6 +24,8 @@ void dif_hasher_add(struct dif_hasher *h, const void *p, size_t n);
 void dif_hasher_end(struct dif_hasher *h, uint8_t *to);
 
 uint32_t dif_crc32c(uint32_t crc, const void *p, size_t n); /* start with 0 */
+/* The same without the processor's instruction, for machines that lack it. */
+uint32_t dif_crc32c_portable(uint32_t crc, const void *p, size_t n);
 
 bool dif_hmac(enum dif_digest d, struct dif_bytes key, struct dif_bytes msg, uint8_t *to);
 /* alg: "RS256". pem: a PKCS#8 or PKCS#1 private key. Appends to out. */

@@ -1,0 +1,75 @@
+/* rsa_key - a throwaway key made for the tests; it guards nothing. test_rsa_signature is what
+ * `openssl dgst -sha256 -sign` makes of "header.claims" with it, in hex. */
+#ifndef DIF_TESTS_RSA_KEY_H
+#define DIF_TESTS_RSA_KEY_H
+
+static const char test_rsa_pkcs8[] =
+	"-----BEGIN PRIVATE KEY-----\n"
+	"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDBramgFACy0AYf\n"
+	"SwTbxMv+8CwfV0mKGzIvCnVjxR7FaYdB6SsTWQgSn9XHSRmeXtfW9S042p5FWqrA\n"
+	"i+XdfXe0mZZ94LdytcJW+hx6v9scc1nz5qgIysbxQ6YVDm+++TKUnlRrETobd01I\n"
+	"t6sYSXsei8NT6WbslRPxJmwjDxplYDZ3KGti+lPZEhUGSRzHsiOQPBFLmonN5Gv0\n"
+	"7/OfBLJinMexHlNjJRUML5bKSU0anLRnYRPCIk7pBg2HyXLb/JBfb55lSDUm0LjR\n"
+	"4piGWwB/XZrd/Borgmd7/4VhT8D08J5nqCgUzjLNGpNEXI/hYT4mxjCHTuw6+kS3\n"
+	"aj+FHqRDAgMBAAECggEAXv2c101YNls+1XRG0r8HymbjTQ/Tmq/SAi5f+uoAOJSU\n"
+	"aShCH0AobHIGOLLKpNkhhWVEo8DdpWhdnQhAWkyiPGqj2+MuNk2dHmmXNEEK5z5Q\n"
+	"HQbA3WcPAd/LAkLNXd39B9VL1CNj23q85fBnMwc/InEsAOjVuS041aqhmORcbuFR\n"
+	"/i2yXq57SrWkS2LVJPG+B8O5VxM4owkuDEolGAnaj4p8COA+772Nkqa0hYCkQAIt\n"
+	"fTFoujwPbB4AQd9ubYTEy5kGUFLZCGC9A1uzWvB3GWiQX0DhQ7r9TrdmNJe/243N\n"
+	"v7z5h0EPSVKtKjiSt2Sn8RVEgAAs0EoSVFlsC30DcQKBgQDjIQELzqIFk0zKyEpd\n"
+	"VuPjz4jzaWrsLEmLcDkh0JMq9WI6sTqERTYOf0Nh627YCao9jblpJyNRuoTwqqSV\n"
+	"vh0EYN5vTGn4prAHIoAWnT30OKvQ9w/JoE0dqNlOfBZHQRU1jY4GEXf886BuYihc\n"
+	"ztEmr8uk7UobBl5WSQJa0Id0KQKBgQDaTCUffqzK27eVTnbpHLnumW3bfmtZ4ksa\n"
+	"1on4CsY3v2GYf09q7L3Z0BGCrFV0IRJXgd8+Ig7liriKxAbX7qidI4wcgWRIT1bt\n"
+	"uFTDX3lW1wc3eEmY/bv9eOw9+9oM28kMmIyaasotAYfKi0xhRC+l4OE4yRtjy3Kt\n"
+	"w89nVqBCiwKBgENMtT2lZZbXVarEfFx58Z7AEOlnNBp06PnbL+KYJfNVsFyJxTgK\n"
+	"NgFHrlSmaTq0anBAvU6uHSYLaXbSaWBBa+GvPlmmP8RAx+nlTCTnRMNHw4lwm4n3\n"
+	"6MHAFVvPIt7MJxeuMQYVSQN3wPLUPPd7BLg84M+mzA2D7pIMohj8rxY5AoGACbrF\n"
+	"GM9DklMSrqPtptwx6VGLVPIghMQSRuLzCUwpo4hzKCHcf06H87JTZXia4m8q6x2N\n"
+	"vq4z7cUuDnlIOM2ZVE+mSgr2Vka7ACNsG70gol85Ih7JYPlGLLj8BpM4F8SgBGC0\n"
+	"O5mw4yqjS8LDp74rRYBtaWOFRgBmXxpQHzH8OJsCgYEAsXFPriTKXbThumVm9qAg\n"
+	"09KUHLuoGjFlwe8QTZdM6NrL24j58L/IEfZ0XyxWIiMqjPUVQvDvkEK6oW+0dC8f\n"
+	"thl9ZLAeB4VAjuQ8Our3nEOcNswg8It9oYGd6MCVqs/bcUrsiDEQG4UxSXc+j/MN\n"
+	"cF8oe420t/Pcr6pChcgW888=\n"
+	"-----END PRIVATE KEY-----\n";
+
+static const char test_rsa_pkcs1[] =
+	"-----BEGIN RSA PRIVATE KEY-----\n"
+	"MIIEowIBAAKCAQEAwa2poBQAstAGH0sE28TL/vAsH1dJihsyLwp1Y8UexWmHQekr\n"
+	"E1kIEp/Vx0kZnl7X1vUtONqeRVqqwIvl3X13tJmWfeC3crXCVvocer/bHHNZ8+ao\n"
+	"CMrG8UOmFQ5vvvkylJ5UaxE6G3dNSLerGEl7HovDU+lm7JUT8SZsIw8aZWA2dyhr\n"
+	"YvpT2RIVBkkcx7IjkDwRS5qJzeRr9O/znwSyYpzHsR5TYyUVDC+WyklNGpy0Z2ET\n"
+	"wiJO6QYNh8ly2/yQX2+eZUg1JtC40eKYhlsAf12a3fwaK4Jne/+FYU/A9PCeZ6go\n"
+	"FM4yzRqTRFyP4WE+JsYwh07sOvpEt2o/hR6kQwIDAQABAoIBAF79nNdNWDZbPtV0\n"
+	"RtK/B8pm400P05qv0gIuX/rqADiUlGkoQh9AKGxyBjiyyqTZIYVlRKPA3aVoXZ0I\n"
+	"QFpMojxqo9vjLjZNnR5plzRBCuc+UB0GwN1nDwHfywJCzV3d/QfVS9QjY9t6vOXw\n"
+	"ZzMHPyJxLADo1bktONWqoZjkXG7hUf4tsl6ue0q1pEti1STxvgfDuVcTOKMJLgxK\n"
+	"JRgJ2o+KfAjgPu+9jZKmtIWApEACLX0xaLo8D2weAEHfbm2ExMuZBlBS2QhgvQNb\n"
+	"s1rwdxlokF9A4UO6/U63ZjSXv9uNzb+8+YdBD0lSrSo4krdkp/EVRIAALNBKElRZ\n"
+	"bAt9A3ECgYEA4yEBC86iBZNMyshKXVbj48+I82lq7CxJi3A5IdCTKvViOrE6hEU2\n"
+	"Dn9DYetu2AmqPY25aScjUbqE8Kqklb4dBGDeb0xp+KawByKAFp099Dir0PcPyaBN\n"
+	"HajZTnwWR0EVNY2OBhF3/POgbmIoXM7RJq/LpO1KGwZeVkkCWtCHdCkCgYEA2kwl\n"
+	"H36sytu3lU526Ry57plt235rWeJLGtaJ+ArGN79hmH9Pauy92dARgqxVdCESV4Hf\n"
+	"PiIO5Yq4isQG1+6onSOMHIFkSE9W7bhUw195VtcHN3hJmP27/XjsPfvaDNvJDJiM\n"
+	"mmrKLQGHyotMYUQvpeDhOMkbY8tyrcPPZ1agQosCgYBDTLU9pWWW11WqxHxcefGe\n"
+	"wBDpZzQadOj52y/imCXzVbBcicU4CjYBR65Upmk6tGpwQL1Orh0mC2l20mlgQWvh\n"
+	"rz5Zpj/EQMfp5Uwk50TDR8OJcJuJ9+jBwBVbzyLezCcXrjEGFUkDd8Dy1Dz3ewS4\n"
+	"PODPpswNg+6SDKIY/K8WOQKBgAm6xRjPQ5JTEq6j7abcMelRi1TyIITEEkbi8wlM\n"
+	"KaOIcygh3H9Oh/OyU2V4muJvKusdjb6uM+3FLg55SDjNmVRPpkoK9lZGuwAjbBu9\n"
+	"IKJfOSIeyWD5Riy4/AaTOBfEoARgtDuZsOMqo0vCw6e+K0WAbWljhUYAZl8aUB8x\n"
+	"/DibAoGBALFxT64kyl204bplZvagINPSlBy7qBoxZcHvEE2XTOjay9uI+fC/yBH2\n"
+	"dF8sViIjKoz1FULw75BCuqFvtHQvH7YZfWSwHgeFQI7kPDrq95xDnDbMIPCLfaGB\n"
+	"nejAlarP23FK7IgxEBuFMUl3Po/zDXBfKHuNtLfz3K+qQoXIFvPP\n"
+	"-----END RSA PRIVATE KEY-----\n";
+
+static const char test_rsa_signature[] =
+	"ac017645ff5f47fa76dc538de928126176ffd0599d0bcf1c4526ee03ce2ee24a"
+	"deb30ba0c85058f798a9e7786cfe58666da20b5881fe3fd842b5f590b5086448"
+	"e0beed7ce70572df30aa51ed8efd7d81030be8c1e8ae3a835e7b04c3de099df3"
+	"8b511a2b39a27961312f0997e7690c976deaec46c4775c9c61baae94be161020"
+	"49d4dfc57fd5dd9336d77b08f0128282d6ab3f759dda2b8ac20db04282aa4ab7"
+	"1453074fd079fae0acec536b20f5c7d42b3397e18fcb80ac7298b5806fb8ec8b"
+	"d1fd350c11f66c5969045b0e9dd9f4af84d74178c2c07c34c6a5c0b3109e8ae2"
+	"008d9fb8e40a80f911eacb8df0e4853138f182a71ae435bfa4740854183da071";
+
+#endif
