@@ -23,6 +23,6 @@ void *dif_arena_copy(struct dif_arena *a, const void *p, size_t n); /* a NUL fol
 const char *dif_arena_str(struct dif_arena *a, const char *s); /* NULL stays NULL; "" on failure */
 const char *dif_arena_fmt(struct dif_arena *a, const char *fmt, ...)
 	DIF_PRINTF(2, 3); /* "" on failure */
-const char *dif_arena_vfmt(struct dif_arena *a, const char *fmt, va_list ap);
+const char *dif_arena_vfmt(struct dif_arena *a, const char *fmt, va_list ap) DIF_PRINTF(2, 0);
 
 #endif

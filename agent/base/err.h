@@ -18,14 +18,15 @@ struct dif_error {
 	char text[768];
 };
 
-/* Every function below takes err == NULL and then does nothing. */
+/* Every function below takes err == NULL and then does nothing. Setting an error starts it afresh:
+ * status, code and retry_after are filled in afterwards. */
 void dif_error_clear(struct dif_error *err);
 void dif_error_set(struct dif_error *err, enum dif_class cls, const char *fmt, ...)
 	DIF_PRINTF(3, 4);
 /* The same, with the exit code it asks for. Returns false, so that a check can end in one line. */
 bool dif_error_exit(struct dif_error *err, int exit_code, enum dif_class cls, const char *fmt, ...)
 	DIF_PRINTF(4, 5);
-/* Puts "could not VERB OBJECT 'NAME': " before the sentence. */
+/* Puts "could not VERB OBJECT 'NAME'" and ": " before the sentence; fmt ends without the colon. */
 void dif_error_wrap(struct dif_error *err, const char *fmt, ...) DIF_PRINTF(2, 3);
 const char *dif_class_name(enum dif_class cls); /* "transient"; never NULL */
 

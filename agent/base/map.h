@@ -13,10 +13,11 @@ struct dif_map {
 void dif_map_init(struct dif_map *m);
 void dif_map_fini(struct dif_map *m);
 bool dif_map_put(struct dif_map *m, const char *key,
-                 void *value);                               /* replaces; false: out of memory */
+                 void *value); /* replaces key and value; false: out of memory */
 void *dif_map_get(const struct dif_map *m, const char *key); /* NULL: not there */
 void *dif_map_remove(struct dif_map *m, const char *key);    /* what was there, or NULL */
-/* Visits every pair in no order; *at starts at 0. False at the end. */
+/* Visits every pair in no order; *at starts at 0. False at the end. The map must not change
+ * meanwhile. key and value may be NULL. */
 bool dif_map_next(const struct dif_map *m, size_t *at, const char **key, void **value);
 
 #endif
