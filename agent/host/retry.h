@@ -30,7 +30,8 @@ struct dif_pressure {
 	uint32_t breaker; /* enum dif_breaker */
 	uint32_t failures_in_a_row, probes_ok;
 	uint32_t bucket_ok[6], bucket_bad[6]; /* 5 s each */
-	int64_t bucket_at, opened_at, open_for;
+	int64_t bucket_at, opened_at;
+	int64_t open_for, open_until; /* as doubled so far; with its jitter */
 };
 enum dif_breaker { DIF_CLOSED, DIF_OPEN, DIF_HALF_OPEN };
 
@@ -43,6 +44,8 @@ void dif_pressure_started(struct dif_pressure *p, bool is_write, int64_t now);
  * network): does not count. */
 void dif_pressure_ended(struct dif_pressure *p, enum dif_class cls, bool local, int64_t now,
                         double chance);
-bool dif_pressure_may_retry(struct dif_pressure *p, bool timeout); /* takes the tokens */
+/* Takes the tokens. With nothing in flight one repeat is always allowed: no storm, and no success could
+ * ever fill the budget again. */
+bool dif_pressure_may_retry(struct dif_pressure *p, bool timeout);
 
 #endif
