@@ -1,8 +1,13 @@
 /* destination - a cloud as the reader sees it, at work: its store's instance, what we know it
- * holds, its marker, its probe result. */
+ * holds, its marker, its probe result.
+ *
+ * What it holds is a cache of the store, filled from the state, else by listing. One delivery at a
+ * time works on it; later ones wait their turn. Loop thread.
+ */
 #ifndef DIF_FLOW_DESTINATION_H
 #define DIF_FLOW_DESTINATION_H
 
+#include "base/list.h"
 #include "base/map.h"
 #include "flow/config.h"
 #include "flow/state.h"
@@ -20,9 +25,55 @@ struct dif_destination {
 	uint32_t fence; /* enum dif_fence */
 	bool bare_tags; /* conditions take the tag without its quotes (radosgw) */
 	bool busy;      /* a delivery is running: only one at a time */
+
+	bool loaded;             /* from the state, once */
+	struct dif_link waiting; /* deliveries that wait for their turn */
+	/* The newest delivery, also of an earlier run: its cut, and whether every key arrived. */
+	char last[65];
+	bool last_whole;
 };
 
 /* The key of the marker below the prefix, and what it says. */
 #define DIF_MARKER ".difusor/live"
+#define DIF_META_PROFILE "profile"
+/* "gzip" on a derived NAME.gz: its bytes are the gzip form of the entry. */
+#define DIF_META_FORM "form"
+
+/* d is zeroed first; config and store stay the caller's. */
+void dif_destination_init(struct dif_destination *d, const struct dif_destination_config *config,
+                          struct dif_instance *store);
+void dif_destination_fini(struct dif_destination *d); /* also of a zeroed one */
+/* Loads what the state knows, the first time; state NULL: nothing is known. */
+void dif_destination_load(struct dif_destination *d, struct dif_state *state);
+/* Doubt after a delivery that did not end whole: every key that its cut wants otherwise than we
+ * remember may have a write of it outstanding and becomes unknown; without that cut's manifest all
+ * knowledge is dropped. Nothing where the same cut is brought again. */
+void dif_destination_doubt(struct dif_destination *d, struct dif_state *state,
+                           const struct dif_class_rule *classes, uint32_t nclasses,
+                           const char *sha256);
+
+const struct dif_held *dif_destination_held(const struct dif_destination *d, const char *key);
+/* Copies h in, in the place of what was there; earlier pointers to it die. NULL: out of memory,
+ * then nothing is known of that key and it is rewritten. */
+const struct dif_held *dif_destination_keep(struct dif_destination *d, const struct dif_held *h);
+void dif_destination_forget(struct dif_destination *d, const char *key); /* NULL: all */
+
+/* "destination:NAME", the scope of its facts. Malloc'ed; NULL: out of memory. */
+char *dif_destination_scope(const struct dif_destination *d);
+/* What decides, besides the package, what a destination shall hold: classes, store_as, siblings,
+ * prefix, profile. 16 hex digits and a NUL. */
+void dif_destination_fingerprint(const struct dif_destination *d,
+                                 const struct dif_class_rule *classes, uint32_t nclasses,
+                                 char to[17]);
+
+/* The tag as this store's conditions take it: the quotes go where the probe found that. Allocated in
+ * a; NULL stays NULL. */
+const char *dif_destination_tag(const struct dif_destination *d, struct dif_arena *a,
+                                const char *tag);
+/* Fills h from an object of the store; strings stay the object's. False: it carries no metadata of
+ * ours. */
+bool dif_destination_read(const struct dif_object *o, struct dif_held *h);
+/* CRC-32C of the headers that an object was written with; never 0, which stands for unknown. */
+uint32_t dif_headers_crc(const char *type, const char *encoding, const char *cache);
 
 #endif

@@ -3,9 +3,9 @@
  *
  * A member up to DIF_WHOLE_MAX is inflated once on the pool into a buffer that all destinations
  * share; larger ones are streamed by each through a window of its own. A lease that is held for
- * over 2 s while others wait for memory loses the sharing: the buffer is given up when its holder
- * lets go, and that destination inflates again for itself later, so the slowest cloud never sets
- * the pace.
+ * over 2 s while others wait for memory is asked back from a destination that has more than its
+ * even share: it lets go, and inflates again for itself later, so the slowest cloud never sets the
+ * pace, and nobody's share is ever taken.
  */
 #ifndef DIF_FLOW_SPOOL_H
 #define DIF_FLOW_SPOOL_H
@@ -16,18 +16,30 @@
 #include "host/engine.h"
 
 struct dif_spool;
+struct dif_spool_user; /* a delivery at work */
 struct dif_lease;
 
-struct dif_spool *dif_spool_new(struct dif_engine *e, uint64_t budget);
-void dif_spool_free(struct dif_spool *s); /* no lease may be out */
-/* Asks for a member's bytes in a form. The package must stay until release. ready is called on the
- * loop, never before this returns: body NULL and err (INTEGRITY: it no longer inflates to what was
- * verified), else the body, valid until release. */
-struct dif_lease *dif_spool_want(struct dif_spool *s, const struct dif_package *p,
+#define DIF_LEASE_MS 2000 /* as design section 3 says */
+
+struct dif_spool *dif_spool_new(struct dif_engine *e, uint64_t budget); /* NULL: memory, handles */
+void dif_spool_free(struct dif_spool *s); /* no user may be left; its timer closes on the loop */
+/* NULL: out of memory. */
+struct dif_spool_user *dif_spool_join(struct dif_spool *s);
+/* No lease may be out. left is called once, on the loop, never before this returns, when the pool
+ * reads nothing for this user any more: from then on the packages may be closed. */
+void dif_spool_leave(struct dif_spool_user *u, void (*left)(void *data), void *data);
+
+struct dif_lease_events {
+	/* On the loop, never before want returns: body NULL and err (INTEGRITY: it no longer inflates
+	 * to what was verified), else the body, valid until release. */
+	void (*ready)(void *data, struct dif_body *body, const struct dif_error *err);
+	/* After ready, at most once: others need the memory; release soon, and want again later. */
+	void (*asked_back)(void *data);
+};
+/* Asks for a member's bytes in a form. The package must stay until left. NULL: out of memory. */
+struct dif_lease *dif_spool_want(struct dif_spool_user *u, const struct dif_package *p,
                                  const struct dif_member *m, enum dif_form_id form,
-                                 void (*ready)(void *data, struct dif_body *body,
-                                               const struct dif_error *err),
-                                 void *data);
+                                 const struct dif_lease_events *events, void *data);
 void dif_spool_release(struct dif_lease *l);        /* before ready: no ready comes any more */
 uint64_t dif_spool_peak(const struct dif_spool *s); /* bytes */
 
