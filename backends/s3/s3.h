@@ -1,0 +1,44 @@
+/* s3 - what the files of this plug-in share. */
+#ifndef DIF_BACKENDS_S3_H
+#define DIF_BACKENDS_S3_H
+
+#include <difusor/plugin.h>
+
+#include "aws/sigv4.h"
+
+/* The ceiling of the host. A page of 1,000 rows is about 0.4 MB; with keys of 1,024 bytes, every
+ * one written as %XX, 3.5 MB. */
+#define PAGE_MAX (8u << 20)
+#define KEYS_MAX 1000 /* rows of a page, keys of one bulk delete */
+
+/* A digest that goes up, and comes back, in a header of its own. */
+struct s3_checksum {
+	const char *name, *field;
+	uint32_t digest, size;
+};
+
+/* Constant after open. */
+struct s3 {
+	const char *bucket, *endpoint, *storage_class, *sse, *kms_key, *checksum;
+	uint32_t path_style;
+	struct aws_signer signer;
+	/* made by open */
+	const char *scheme, *authority;
+	const char *base; /* what stands before "/key" in a path */
+	const char *hosts[2];
+	const struct s3_checksum *guard; /* besides the signed payload hash; NULL: nothing */
+	uint32_t unsigned_payload;
+};
+
+extern const struct s3_checksum s3_checksums[]; /* ends with a row without name */
+
+struct aws_call s3_call(struct dif_op *op, const char *method, const char *path);
+const char *s3_key_path(struct dif_op *op, const char *key);
+const char *s3_bucket_path(struct dif_op *op);
+void s3_send(struct dif_op *op, struct aws_call *c, dif_step *next);
+/* Tag, type, digests and the like from the header of a reply. */
+void s3_describe(struct dif_op *op, const struct dif_reply *r, struct dif_object *o);
+
+dif_verb s3_probe, s3_list, s3_head, s3_get, s3_put, s3_remove;
+
+#endif

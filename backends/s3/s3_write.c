@@ -1,0 +1,188 @@
+/* s3_write - put and remove.
+ *
+ * A put is one request whose body is signed by its SHA-256, so the store itself refuses bytes that
+ * are not the bytes. Removal of several keys is one request too; its answer names every key, and a
+ * key that it does not name has failed.
+ */
+#include "s3.h"
+
+/* --- put --- */
+
+/* If-Match on a key that is gone is answered 404: the condition was lost all the same. */
+static bool is_lost(struct dif_op *op, const struct dif_reply *r)
+{
+	const struct dif_put *in = op->in;
+	if (r->status != 404 || in->if_tag == NULL) {
+		return false;
+	}
+	const struct dif_node *e = host->parse(op, DIF_AS_XML, r->body);
+	return strcmp(host->str(host->get(e, "Error.Code")), "NoSuchKey") == 0;
+}
+
+static void on_put(struct dif_op *op, const struct dif_reply *r)
+{
+	const struct dif_put *in = op->in;
+	if (is_lost(op, r)) {
+		host->fail(op, DIF_CONFLICT, "NoSuchKey", "the key is gone");
+		return;
+	}
+	if (!host->good(op, r)) {
+		return;
+	}
+	struct dif_result res = {.object = {.key = in->key, .size = in->blob->size}};
+	s3_describe(op, r, &res.object);
+	if (*res.object.tag == '\0') {
+		host->refuse(op, r, "", "the reply tells no ETag");
+		return;
+	}
+	host->done(op, &res);
+}
+
+static void add_headers(struct dif_op *op, struct aws_call *c)
+{
+	const struct s3 *s = op->self;
+	const struct dif_put *in = op->in;
+	aws_field(c, "content-type", in->type);
+	aws_field(c, "content-encoding", in->encoding);
+	aws_field(c, "cache-control", in->cache);
+	aws_field(c, "if-match", in->if_tag);
+	aws_field(c, "if-none-match", in->if_absent ? "*" : NULL);
+	aws_field(c, "x-amz-storage-class", s->storage_class);
+	aws_field(c, "x-amz-server-side-encryption", s->sse);
+	aws_field(c, "x-amz-server-side-encryption-aws-kms-key-id", s->kms_key);
+	for (uint32_t i = 0; i < in->nmeta; i++) {
+		aws_field(c, host->fmt(op, "x-amz-meta-%s", in->meta[i].name), in->meta[i].value);
+	}
+}
+
+static bool knows(struct dif_op *op, const struct dif_blob *b, uint32_t digest)
+{
+	if ((b->has & DIF_HAS(digest)) != 0) {
+		return true;
+	}
+	host->fail(op, DIF_PERMANENT, "", "the digest that guards the upload is not known");
+	return false;
+}
+
+void s3_put(struct dif_op *op)
+{
+	const struct s3 *s = op->self;
+	const struct dif_put *in = op->in;
+	const struct dif_blob *b = in->blob;
+	struct dif_piece body = {.blob = b, .length = b->size};
+	struct aws_call c = s3_call(op, "PUT", s3_key_path(op, in->key));
+	c.body = &body;
+	c.npieces = 1;
+	add_headers(op, &c);
+	if (s->guard != NULL) {
+		if (!knows(op, b, s->guard->digest)) {
+			return;
+		}
+		struct dif_bytes d = b->digest[s->guard->digest];
+		aws_field(&c, s->guard->field, host->enc(op, DIF_BASE64, d.p, d.n));
+	}
+	c.payload = "UNSIGNED-PAYLOAD";
+	if (!s->unsigned_payload) {
+		if (!knows(op, b, DIF_SHA256)) {
+			return;
+		}
+		c.payload = host->enc(op, DIF_HEX, b->digest[DIF_SHA256].p, 32);
+	}
+	s3_send(op, &c, on_put);
+}
+
+/* --- remove --- */
+
+static void on_removed_one(struct dif_op *op, const struct dif_reply *r)
+{
+	const struct dif_node *e = NULL;
+	if (r->status == 404) {
+		e = host->parse(op, DIF_AS_XML, r->body);
+	}
+	bool gone = strcmp(host->str(host->get(e, "Error.Code")), "NoSuchKey") == 0;
+	if (gone || host->good(op, r)) {
+		host->item(op, &(struct dif_item){.cls = DIF_OK});
+		host->done(op, &(struct dif_result){0});
+	}
+}
+
+/* Answers come in the order of the question, mostly: the search begins behind the last hit. */
+static uint32_t index_of(const struct dif_remove *in, const char *key, uint32_t from)
+{
+	for (uint32_t i = 0; i < in->n; i++) {
+		uint32_t at = (from + i) % in->n;
+		if (strcmp(in->keys[at], key) == 0) {
+			return at;
+		}
+	}
+	return in->n;
+}
+
+/* One kind of row of the answer. A key that was not asked for is passed over. */
+static void add_items(struct dif_op *op, const struct dif_node *answer, const char *kind)
+{
+	const struct dif_remove *in = op->in;
+	const struct dif_node *row = NULL;
+	uint32_t at = 0;
+	while ((row = host->next(answer, kind, row)) != NULL) {
+		const char *code = host->str(host->get(row, "Code"));
+		at = index_of(in, host->str(host->get(row, "Key")), at);
+		if (at == in->n) {
+			at = 0;
+			continue;
+		}
+		bool gone = strcmp(kind, "Deleted") == 0 || strcmp(code, "NoSuchKey") == 0;
+		host->item(op, &(struct dif_item){
+				       .index = at,
+				       .cls = gone ? DIF_OK : DIF_CLASSES,
+				       .code = gone ? NULL : code,
+				       .what = gone ? NULL : host->str(host->get(row, "Message")),
+			       });
+		at = (at + 1) % in->n;
+	}
+}
+
+static void on_removed(struct dif_op *op, const struct dif_reply *r)
+{
+	const struct dif_node *answer = host->tree(op, r, DIF_AS_XML, "DeleteResult");
+	if (answer == NULL) {
+		return;
+	}
+	add_items(op, answer, "Deleted");
+	add_items(op, answer, "Error");
+	host->done(op, &(struct dif_result){0});
+}
+
+static void remove_many(struct dif_op *op, const struct dif_remove *in)
+{
+	struct dif_text *t = host->text(op);
+	host->add(t, "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+	for (uint32_t i = 0; i < in->n; i++) {
+		host->add(t, "<Object><Key>%s</Key></Object>",
+		          host->enc(op, DIF_XML, in->keys[i], strlen(in->keys[i])));
+	}
+	host->add(t, "</Delete>");
+	struct dif_piece body = {.bytes = host->end(t)};
+	struct dif_bytes md5 = host->hash(op, DIF_MD5, body.bytes);
+	struct aws_call c = s3_call(op, "POST", s3_bucket_path(op));
+	c.query = "delete=";
+	c.body = &body;
+	c.npieces = 1;
+	c.reply_max = PAGE_MAX;
+	aws_field(&c, "content-md5", host->enc(op, DIF_BASE64, md5.p, md5.n));
+	aws_field(&c, "content-type", "application/xml");
+	s3_send(op, &c, on_removed);
+}
+
+/* One key goes by DELETE, which servers know that have no bulk delete. Tags are not used: AWS takes
+ * If-Match there, most others ignore it, so the capability is not declared. */
+void s3_remove(struct dif_op *op)
+{
+	const struct dif_remove *in = op->in;
+	if (in->n > 1) {
+		remove_many(op, in);
+		return;
+	}
+	struct aws_call c = s3_call(op, "DELETE", s3_key_path(op, in->keys[0]));
+	s3_send(op, &c, on_removed_one);
+}

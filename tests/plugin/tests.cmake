@@ -1,0 +1,28 @@
+# One executable per file: tests/plugin/s3_test.c is the test `plugin/s3`. It loads the real .so from
+# PLUGINS_D through host/loader and runs it through host/op with a scripted transport. What needs a
+# plug-in's own functions compiles their source in: plugin_test_sources(sigv4 providers/aws/sigv4.c).
+file(GLOB PLUGIN_TESTS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/plugin/*_test.c)
+file(GLOB PLUGIN_SHARED CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/plugin/support/*.c)
+foreach(source ${PLUGIN_TESTS})
+  get_filename_component(name ${source} NAME_WE)
+  string(REGEX REPLACE "_test$" "" name ${name})
+  add_executable(plugin_test_${name} ${source} ${PLUGIN_SHARED})
+  target_link_libraries(plugin_test_${name} PRIVATE unit_support)
+  target_include_directories(plugin_test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/providers ${CMAKE_CURRENT_SOURCE_DIR}/plugin)
+  foreach(plugin s3 azure gcs dir https)
+    if(TARGET plugin_${plugin})
+      add_dependencies(plugin_test_${name} plugin_${plugin})
+    endif()
+  endforeach()
+  add_test(NAME plugin/${name} COMMAND plugin_test_${name})
+  set_tests_properties(plugin/${name} PROPERTIES TIMEOUT 120 ENVIRONMENT "PLUGINS_D=${PLUGINS_D}")
+endforeach()
+
+function(plugin_test_sources name)
+  if(TARGET plugin_test_${name})
+    list(TRANSFORM ARGN PREPEND ${CMAKE_SOURCE_DIR}/)
+    target_sources(plugin_test_${name} PRIVATE ${ARGN})
+  endif()
+endfunction()
+plugin_test_sources(sigv4 providers/aws/sigv4.c)
+plugin_test_sources(shared_key providers/azure/shared_key.c)
