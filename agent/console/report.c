@@ -1,0 +1,157 @@
+#include "console/report.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define BAR 24 /* characters */
+
+char *dif_report_sidecar(const char *file, const char *given)
+{
+	char *path = NULL;
+	if (given != NULL) {
+		return strdup(given);
+	}
+	if (asprintf(&path, "%s.sha256", file) == -1) {
+		return NULL;
+	}
+	if (access(path, F_OK) != 0) {
+		free(path);
+		return NULL;
+	}
+	return path;
+}
+
+void dif_report_print(struct dif_buf *out)
+{
+	if (out->failed) {
+		fputs("difusor: could not print the report: out of memory\n", stderr);
+	}
+	fputs(dif_buf_str(out), stdout);
+	dif_buf_fini(out);
+}
+
+static void plan_line(struct dif_buf *out, const struct dif_delivery *d)
+{
+	const struct dif_delivery_counts *c = dif_delivery_counts(d);
+	char bytes[DIF_DATE_MAX];
+	dif_buf_fmt(out,
+	            "would put %" PRIu64 " objects (%s), delete %" PRIu64 " now and %" PRIu64
+	            " later, leave %" PRIu64 " unchanged and %" PRIu64 " foreign\n",
+	            c->puts_of, dif_amount(bytes, c->put_bytes_of), c->removed, c->remove_later,
+	            c->skipped, c->foreign);
+}
+
+static void done_line(struct dif_buf *out, const struct dif_delivery *d)
+{
+	const struct dif_delivery_counts *c = dif_delivery_counts(d);
+	char bytes[DIF_DATE_MAX];
+	dif_buf_fmt(out, "%" PRIu64 " put (%s), %" PRIu64 " unchanged, %" PRIu64 " deleted",
+	            c->puts, dif_amount(bytes, c->put_bytes), c->skipped, c->removed);
+	if (c->remove_later > 0) {
+		dif_buf_fmt(out, ", %" PRIu64 " to delete after the grace time", c->remove_later);
+	}
+	if (c->foreign > 0) {
+		dif_buf_fmt(out, ", %" PRIu64 " foreign left alone", c->foreign);
+	}
+	if (c->retries > 0) {
+		dif_buf_fmt(out, ", %" PRIu64 " repeated", c->retries);
+	}
+	dif_buf_fmt(out, "\n");
+}
+
+void dif_report_deliveries(struct dif_buf *out, const struct dif_publication *p, bool dry_run)
+{
+	for (uint32_t i = 0; i < dif_publication_count(p); i++) {
+		const struct dif_delivery *d = dif_publication_at(p, i);
+		const struct dif_error *err = dif_delivery_error(d);
+		dif_buf_fmt(out, "%-16s %-10s ", dif_delivery_to(d)->config->name,
+		            dry_run ? "dry run" : dif_delivery_state(d));
+		if (err->cls != DIF_OK) {
+			dif_buf_fmt(out, "%s; ", err->text);
+		}
+		if (dry_run && err->cls == DIF_OK) {
+			plan_line(out, d);
+		} else {
+			done_line(out, d);
+		}
+		if (dif_delivery_to(d)->fence == DIF_UNFENCED) {
+			dif_buf_fmt(out,
+			            "%-16s %-10s this store does not keep conditions on "
+			            "writes: only one agent may publish to it\n",
+			            "", "warning");
+		}
+	}
+}
+
+void dif_report_order_json(struct dif_json *j, const struct dif_order *order)
+{
+	dif_json_open(j, "cut", '{');
+	dif_json_int(j, "epoch", order->epoch);
+	dif_json_int(j, "number", order->number);
+	dif_json_str(j, "sha256", order->sha256);
+	dif_json_close(j, '}');
+}
+
+void dif_report_json(struct dif_json *j, const struct dif_publication *p)
+{
+	dif_json_open(j, "destinations", '[');
+	for (uint32_t i = 0; p != NULL && i < dif_publication_count(p); i++) {
+		const struct dif_delivery *d = dif_publication_at(p, i);
+		const struct dif_delivery_counts *c = dif_delivery_counts(d);
+		const struct dif_error *err = dif_delivery_error(d);
+		dif_json_open(j, NULL, '{');
+		dif_json_str(j, "name", dif_delivery_to(d)->config->name);
+		dif_json_str(j, "state", dif_delivery_state(d));
+		dif_json_bool(j, "fenced", dif_delivery_to(d)->fence != DIF_UNFENCED);
+		dif_json_int(j, "puts", (int64_t)c->puts);
+		dif_json_int(j, "put_bytes", (int64_t)c->put_bytes);
+		dif_json_int(j, "puts_planned", (int64_t)c->puts_of);
+		dif_json_int(j, "put_bytes_planned", (int64_t)c->put_bytes_of);
+		dif_json_int(j, "unchanged", (int64_t)c->skipped);
+		dif_json_int(j, "deleted", (int64_t)c->removed);
+		dif_json_int(j, "delete_later", (int64_t)c->remove_later);
+		dif_json_int(j, "foreign", (int64_t)c->foreign);
+		dif_json_int(j, "retries", (int64_t)c->retries);
+		dif_json_str(j, "error", err->cls != DIF_OK ? err->text : NULL);
+		dif_json_close(j, '}');
+	}
+	dif_json_close(j, ']');
+}
+
+static void bar(struct dif_buf *out, uint64_t done, uint64_t of)
+{
+	uint32_t full = of > 0 ? (uint32_t)((double)done * BAR / (double)of) : 0;
+	for (uint32_t i = 0; i < BAR; i++) {
+		dif_buf_fmt(out, "%s", i < full ? "#" : ".");
+	}
+}
+
+void dif_report_progress(struct dif_buf *out, enum dif_cut_step step, uint64_t done, uint64_t of,
+                         const struct dif_publication *p)
+{
+	static const char *const names[] = {
+		[DIF_CUT_CHECKING] = "checking",
+		[DIF_CUT_INGESTING] = "ingesting",
+		[DIF_CUT_ARCHIVING] = "archiving",
+		[DIF_CUT_PUBLISHING] = "publishing",
+	};
+	char a[DIF_DATE_MAX], b[DIF_DATE_MAX];
+	if (step != DIF_CUT_PUBLISHING || p == NULL) {
+		dif_buf_fmt(out, "%-16s ", names[step]);
+		bar(out, done, of);
+		dif_buf_fmt(out, " %s of %s\n", dif_amount(a, done), dif_amount(b, of));
+		return;
+	}
+	for (uint32_t i = 0; i < dif_publication_count(p); i++) {
+		const struct dif_delivery *d = dif_publication_at(p, i);
+		const struct dif_delivery_counts *c = dif_delivery_counts(d);
+		dif_buf_fmt(out, "%-16s ", dif_delivery_to(d)->config->name);
+		bar(out, c->put_bytes, c->put_bytes_of);
+		dif_buf_fmt(out, " %" PRIu64 "/%" PRIu64 " objects, %s of %s, %s\n", c->puts,
+		            c->puts_of, dif_amount(a, c->put_bytes), dif_amount(b, c->put_bytes_of),
+		            dif_delivery_state(d));
+	}
+}

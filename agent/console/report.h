@@ -1,0 +1,23 @@
+/* report - how the console tells of packages and publications: text for people, JSON for programs,
+ * lines of progress. One wording for all verbs. */
+#ifndef DIF_CONSOLE_REPORT_H
+#define DIF_CONSOLE_REPORT_H
+
+#include "flow/cut.h"
+#include "host/tree.h"
+
+#define DIF_REPORT_MAX (64u << 20) /* an audit of 100,000 keys with a sentence each */
+
+/* FILE.sha256 beside the file where no digest is given; malloc'ed, NULL: there is none. */
+char *dif_report_sidecar(const char *file, const char *given);
+/* One line per destination. */
+void dif_report_deliveries(struct dif_buf *out, const struct dif_publication *p, bool dry_run);
+void dif_report_json(struct dif_json *j, const struct dif_publication *p);
+void dif_report_order_json(struct dif_json *j, const struct dif_order *order);
+/* What is going on now, for dif_progress_draw. */
+void dif_report_progress(struct dif_buf *out, enum dif_cut_step step, uint64_t done, uint64_t of,
+                         const struct dif_publication *p);
+/* Writes a whole buffer to standard output and releases it. */
+void dif_report_print(struct dif_buf *out);
+
+#endif

@@ -1,0 +1,154 @@
+/* audit - every destination's store against the manifest, byte for byte, one after the other. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "console/cli.h"
+#include "console/progress.h"
+#include "console/report.h"
+#include "flow/audit.h"
+
+enum { DESTINATION };
+static const struct dif_cli_option options[] = {
+	[DESTINATION] = {"--destination", 'd', "NAME", "only this one"},
+};
+
+struct auditing {
+	const struct dif_args *args;
+	struct dif_setup *setup;
+	struct dif_progress progress;
+	struct dif_buf out;
+	struct dif_json j;
+	uint32_t at;     /* index of the destination */
+	uint32_t bad;    /* destinations that differ */
+	uint32_t failed; /* that could not be audited */
+	uint32_t done;
+};
+
+static void start_next(struct auditing *a);
+
+static const char *name_of(const struct auditing *a)
+{
+	return a->setup->destinations[a->at].config->name;
+}
+
+static void on_finding(void *data, const struct dif_finding *f)
+{
+	struct auditing *a = data;
+	if (a->args->json) {
+		dif_json_open(&a->j, NULL, '{');
+		dif_json_str(&a->j, "key", f->key);
+		dif_json_str(&a->j, "finding", dif_finding_name(f->what));
+		dif_json_str(&a->j, "detail", f->detail);
+		dif_json_close(&a->j, '}');
+	} else {
+		dif_buf_fmt(&a->out, "%-16s %s '%s': %s\n", f->destination,
+		            dif_finding_name(f->what), f->key, f->detail);
+	}
+}
+
+static void on_progress(void *data, uint64_t objects, uint64_t of)
+{
+	struct auditing *a = data;
+	char text[256];
+	snprintf(text, sizeof text, "auditing %s: %" PRIu64 " of %" PRIu64 " objects\n", name_of(a),
+	         objects, of);
+	dif_progress_draw(&a->progress, false, text);
+}
+
+static void tell(struct auditing *a, const struct dif_audit_counts *c, const struct dif_error *err)
+{
+	char bytes[DIF_DATE_MAX];
+	if (a->args->json) {
+		dif_json_close(&a->j, ']');
+		dif_json_int(&a->j, "objects", (int64_t)c->objects);
+		dif_json_int(&a->j, "bytes", (int64_t)c->bytes);
+		dif_json_int(&a->j, "foreign", (int64_t)c->foreign);
+		dif_json_int(&a->j, "delete_later", (int64_t)c->due_later);
+		dif_json_int(&a->j, "differences", (int64_t)c->findings);
+		dif_json_str(&a->j, "error", err->cls != DIF_OK ? err->text : NULL);
+		dif_json_close(&a->j, '}');
+	} else if (err->cls != DIF_OK) {
+		dif_buf_fmt(&a->out, "%-16s not audited: %s\n", name_of(a), err->text);
+	} else {
+		dif_buf_fmt(&a->out,
+		            "%-16s %" PRIu64 " objects, %s read back, %" PRIu64 " differences\n",
+		            name_of(a), c->objects, dif_amount(bytes, c->bytes), c->findings);
+	}
+}
+
+static void on_done(void *data, const struct dif_audit_counts *counts, const struct dif_error *err)
+{
+	struct auditing *a = data;
+	dif_progress_clear(&a->progress);
+	tell(a, counts, err);
+	a->failed += err->cls != DIF_OK;
+	a->bad += err->cls == DIF_OK && counts->findings > 0;
+	a->done++;
+	a->at++;
+	start_next(a);
+}
+
+static void start_next(struct auditing *a)
+{
+	const char *only = a->args->value[DESTINATION];
+	while (a->at < a->setup->config->ndestinations && only != NULL &&
+	       strcmp(only, name_of(a)) != 0) {
+		a->at++;
+	}
+	if (a->at == a->setup->config->ndestinations) {
+		return;
+	}
+	if (a->args->json) {
+		dif_json_open(&a->j, NULL, '{');
+		dif_json_str(&a->j, "name", name_of(a));
+		dif_json_open(&a->j, "findings", '[');
+	}
+	dif_audit_start(a->setup, a->at, on_finding, on_progress, on_done, a);
+}
+
+static int run(const struct dif_args *args)
+{
+	struct dif_error err = {0};
+	struct auditing a = {.args = args};
+	a.setup = dif_setup_open(args->config, DIF_SETUP_READ, &err);
+	if (a.setup == NULL) {
+		return dif_cli_fail(&err);
+	}
+	dif_progress_init(&a.progress, args->json);
+	dif_buf_init(&a.out, DIF_REPORT_MAX);
+	dif_json_begin(&a.j, &a.out);
+	if (args->json) {
+		dif_json_open(&a.j, NULL, '[');
+	}
+	start_next(&a);
+	dif_engine_run(a.setup->engine);
+	if (args->json) {
+		dif_json_close(&a.j, ']');
+		dif_buf_fmt(&a.out, "\n");
+	}
+	dif_report_print(&a.out);
+	dif_setup_close(a.setup);
+	if (a.done == 0) {
+		return dif_cli_usage(args, "there is no destination '%s'",
+		                     args->value[DESTINATION]);
+	}
+	if (a.bad > 0) {
+		return DIF_EXIT_DIFFERS;
+	}
+	return a.failed == 0        ? DIF_EXIT_OK
+	       : a.failed == a.done ? DIF_EXIT_NONE_REACHED
+	                            : DIF_EXIT_PARTIAL;
+}
+
+const struct dif_verb_row dif_verb_audit = {
+	.name = "audit",
+	.words = "",
+	.what = "compares what the stores give back with the manifest, byte for byte",
+	.text = "Reads every object of the live cut from each destination and lists what is "
+                "missing, "
+		"differs or is\nsurplus. Exit 11 where something differs.",
+	.options = options,
+	.noptions = DIF_LEN(options),
+	.run = run,
+};
