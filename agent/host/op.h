@@ -19,6 +19,10 @@
 struct dif_instance;
 struct dif_op_run;
 
+/* The options of every plug-in whose offer says DIF_OFFER_HTTP. */
+extern const struct dif_option dif_http_options[];
+extern const uint32_t dif_http_noptions;
+
 /* Opens an instance from its section: binds the options of the offer and of every HTTP plug-in,
  * calls the plug-in's open. Marks the entries it used. NULL: err with file and line. */
 struct dif_instance *dif_instance_open(struct dif_engine *e, const struct dif_offer *offer,
