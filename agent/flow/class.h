@@ -11,7 +11,7 @@ struct dif_class_rule {
 	const char *name;
 	const char *const *match; /* globs, NULL-terminated: `*` and `?` match any byte but '/'
 	                           * where the glob has a '/', else the last part of the path is
-	                           * matched; `**` crosses folders */
+	                           * matched; `**` crosses folders; a leading '/' means the root */
 	const char *cache_control, *content_type; /* NULL: none; by extension */
 	uint32_t phase;                           /* enum dif_phase */
 	uint32_t store_as;                        /* enum dif_form_id */

@@ -1,6 +1,6 @@
 /* crypto - against published vectors: FIPS 180 and RFC 1321 digests, RFC 3720 CRC-32C, RFC 4231
  * HMAC, RFC 4648 base64, RFC 7515 RS256. */
-#include "tests/support.h"
+#include "support.h"
 
 #include "base/parse.h"
 #include "host/crypto.h"
