@@ -8,9 +8,9 @@
  *
  * head and list tell the url's last part as its key, so that a side-car is that key and a suffix.
  *
- * The url, and an address used as a key, may be a template: %Y %y %m %d %j %H %M %S are replaced by
- * the time asked for (UTC), %% is a percent sign. Every other percent sign stays, so %20 is what it
- * is in any URL.
+ * The url, and an address used as a key, may be a template: %Y %y %m %d %j %H %M %S are replaced
+ * by the time asked for (UTC), %% is a percent sign. Every other percent sign stays, so %20 is
+ * what it is in any URL.
  *
  * The tag is the strong ETag. A weak one promises meaning, not bytes, so without a strong one the
  * tag is made of Last-Modified and size, "lm:Sun, 06 Nov 1994 08:49:37 GMT+81234"; only where that
