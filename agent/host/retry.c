@@ -184,8 +184,8 @@ static void on_success(struct dif_pressure *p, bool busy)
 		p->tokens += 1;
 	}
 	/* A window that nobody fills proves nothing about a larger one. */
-	if (busy && p->window < p->window_max) {
-		p->window += 1;
+	if (busy) {
+		p->window = p->window + 1 < p->window_max ? p->window + 1 : p->window_max;
 	}
 	if (p->breaker == DIF_OPEN) {
 		return;
