@@ -11,11 +11,16 @@
 #include "flow/destination.h"
 #include "flow/state.h"
 
+/* True where the state remembers a verdict: then fence and bare_tags are set. */
+bool dif_probe_recall(struct dif_destination *d, struct dif_state *state);
+
 struct dif_probe_run;
-/* Sets destination->fence and bare_tags, then calls done once, on the loop, never before this returns.
- * err: cls OK also for an unfenced store; else why nothing is known (unreachable, may not write).
- * state NULL: always tried, never remembered. */
+/* Tries it. Sets destination->fence and bare_tags, then calls done once, on the loop, never before
+ * this returns. err: cls OK also for an unfenced store; else why nothing is known (unreachable, may
+ * not write). state NULL: not remembered. deadline_ms: of each request. NULL: out of memory, done is
+ * not called. */
 struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_state *state,
+                                      int64_t deadline_ms,
                                       void (*done)(void *data, const struct dif_error *err),
                                       void *data);
 void dif_probe_cancel(struct dif_probe_run *run); /* done still comes */

@@ -1,0 +1,281 @@
+/* probe - one object, five questions:
+ *
+ *   create          -> it must work; where only the condition is refused, plainly
+ *   create again    -> CONFLICT, else the condition was ignored
+ *   wrong tag       -> CONFLICT, else the condition was ignored
+ *   right tag       -> it must work, as it is or without its quotes
+ *   remove
+ *
+ * The name is by chance, so that two agents may ask at once. What a killed probe leaves is a few
+ * bytes below .difusor/, which is never served.
+ */
+#include "flow/probe.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "flow/blob.h"
+#include "host/crypto.h"
+
+#define REMEMBER_MS ((int64_t)24 * 3600 * 1000)
+#define FACT "fence"
+#define TAG_MAX 4096
+
+enum question { CREATE, PLAIN, AGAIN, WRONG, RIGHT, BARE, REMOVE };
+
+struct dif_probe_run {
+	struct dif_destination *d;
+	struct dif_state *state;
+	int64_t deadline_ms;
+	void (*done)(void *data, const struct dif_error *err);
+	void *data;
+	enum question asking;
+	struct dif_op_run *op;
+	struct dif_arena arena;
+	const char *key, *tag;
+	struct dif_blob_bytes content;
+	struct dif_put put;
+	struct dif_remove remove;
+	bool canceled;
+	struct dif_error err;
+};
+
+static const struct {
+	const char *text;
+	uint32_t fence;
+	bool bare;
+} verdicts[] = {{"fenced", DIF_FENCED, false},
+                {"bare", DIF_FENCED, true},
+                {"unfenced", DIF_UNFENCED, false}};
+
+bool dif_probe_recall(struct dif_destination *d, struct dif_state *state)
+{
+	struct dif_arena a;
+	bool found = false;
+	char *scope = dif_destination_scope(d);
+	dif_arena_init(&a, 1 << 12, false);
+	const char *value =
+		state && scope ? dif_state_fact(state, scope, FACT, REMEMBER_MS, &a) : NULL;
+	for (size_t i = 0; value != NULL && i < sizeof verdicts / sizeof *verdicts; i++) {
+		if (strcmp(value, verdicts[i].text) == 0) {
+			d->fence = verdicts[i].fence;
+			d->bare_tags = verdicts[i].bare;
+			found = true;
+		}
+	}
+	dif_arena_fini(&a);
+	free(scope);
+	return found;
+}
+
+static void conclude(struct dif_probe_run *r, size_t verdict)
+{
+	r->d->fence = verdicts[verdict].fence;
+	r->d->bare_tags = verdicts[verdict].bare;
+	char *scope = dif_destination_scope(r->d);
+	if (r->state != NULL && scope != NULL) {
+		dif_state_put_fact(r->state, scope, FACT, verdicts[verdict].text);
+	}
+	dif_log(DIF_LOG_INFO, "probe", "destination=%s verdict=%s", dif_q(r->d->config->name),
+	        verdicts[verdict].text);
+	free(scope);
+}
+
+static void end(struct dif_probe_run *r)
+{
+	void (*done)(void *, const struct dif_error *) = r->done;
+	void *data = r->data;
+	struct dif_error err = r->err;
+	if (r->canceled) {
+		dif_error_set(&err, DIF_CANCELED, "canceled");
+	}
+	dif_arena_fini(&r->arena);
+	free(r);
+	done(data, &err);
+}
+
+/* A tag of the same make that is not the tag. */
+static const char *another(struct dif_probe_run *r)
+{
+	char *wrong = dif_arena_copy(&r->arena, r->tag, strlen(r->tag));
+	for (size_t i = wrong ? strlen(wrong) : 0; i > 0; i--) {
+		char *c = &wrong[i - 1];
+		if (isdigit((unsigned char)*c)) {
+			*c = *c == '9' ? '1' : (char)(*c + 1);
+			return wrong;
+		}
+		if (isalpha((unsigned char)*c)) {
+			*c = *c == 'a' ? 'b' : 'a';
+			return wrong;
+		}
+	}
+	return "\"0\"";
+}
+
+static const char *without_quotes(struct dif_probe_run *r)
+{
+	size_t n = strlen(r->tag);
+	bool quoted = n >= 2 && r->tag[0] == '"' && r->tag[n - 1] == '"';
+	return quoted ? dif_arena_fmt(&r->arena, "%.*s", (int)(n - 2), r->tag + 1) : NULL;
+}
+
+static void on_answer(void *data, const struct dif_outcome *out);
+
+static void ask(struct dif_probe_run *r, enum question q)
+{
+	r->asking = q;
+	if (q == REMOVE) {
+		r->remove = (struct dif_remove){.keys = &r->key, .n = 1};
+		r->op = dif_op_start(r->d->store, DIF_REMOVE, &r->remove, r->deadline_ms, on_answer,
+		                     r);
+		return;
+	}
+	r->put = (struct dif_put){.key = r->key,
+	                          .blob = &r->content.blob,
+	                          .type = "text/plain",
+	                          .if_absent = q == CREATE || q == AGAIN};
+	r->put.use = dif_blob_use(&r->content.blob, dif_instance_caps(r->d->store));
+	if (q == WRONG) {
+		r->put.if_tag = another(r);
+	} else if (q == RIGHT) {
+		r->put.if_tag = r->tag;
+	} else if (q == BARE) {
+		r->put.if_tag = without_quotes(r);
+	}
+	r->op = dif_op_start(r->d->store, DIF_PUT, &r->put, r->deadline_ms, on_answer, r);
+}
+
+static void remember_tag(struct dif_probe_run *r, const struct dif_outcome *out)
+{
+	r->tag = dif_arena_str(&r->arena, out->result.object.tag);
+}
+
+/* The verdict is there; only the object has to go. */
+static void unfenced(struct dif_probe_run *r)
+{
+	conclude(r, 2);
+	ask(r, REMOVE);
+}
+
+static void on_created(struct dif_probe_run *r, const struct dif_outcome *out)
+{
+	bool may_condition = (dif_instance_caps(r->d->store)->flags & DIF_CAP_COND) != 0;
+	remember_tag(r, out);
+	if (!may_condition || r->tag == NULL || r->tag[0] == '\0') {
+		unfenced(r);
+	} else {
+		ask(r, AGAIN);
+	}
+}
+
+/* A condition must be lost: a store that does not know it may answer 200, or refuse it for ever. */
+static void on_conditional(struct dif_probe_run *r, const struct dif_outcome *out)
+{
+	if (out->err.cls == DIF_CONFLICT) {
+		ask(r, r->asking == AGAIN ? WRONG : RIGHT);
+	} else if (out->err.cls == DIF_OK || out->err.cls == DIF_PERMANENT ||
+	           out->err.cls == DIF_NOT_FOUND) {
+		unfenced(r);
+	} else {
+		r->err = out->err;
+		ask(r, REMOVE);
+	}
+}
+
+static void on_right(struct dif_probe_run *r, const struct dif_outcome *out)
+{
+	bool lost = out->err.cls == DIF_CONFLICT || out->err.cls == DIF_PERMANENT ||
+	            out->err.cls == DIF_NOT_FOUND;
+	if (out->err.cls == DIF_OK) {
+		conclude(r, r->asking == BARE ? 1 : 0);
+		ask(r, REMOVE);
+	} else if (lost && r->asking == RIGHT && without_quotes(r) != NULL) {
+		ask(r, BARE);
+	} else if (lost) {
+		unfenced(r);
+	} else {
+		r->err = out->err;
+		ask(r, REMOVE);
+	}
+}
+
+static void on_answer(void *data, const struct dif_outcome *out)
+{
+	struct dif_probe_run *r = data;
+	r->op = NULL;
+	if (r->canceled || r->asking == REMOVE) {
+		end(r);
+		return;
+	}
+	switch (r->asking) {
+	case CREATE:
+		if (out->err.cls == DIF_PERMANENT) {
+			ask(r, PLAIN);
+			return;
+		} /* fall through */
+	case PLAIN:
+		if (out->err.cls != DIF_OK) {
+			r->err = out->err;
+			dif_error_wrap(&r->err, "could not write to store '%s'",
+			               dif_instance_name(r->d->store));
+			end(r);
+		} else if (r->asking == PLAIN) {
+			unfenced(r);
+		} else {
+			on_created(r, out);
+		}
+		return;
+	case AGAIN:
+	case WRONG:
+		on_conditional(r, out);
+		return;
+	case RIGHT:
+	case BARE:
+		on_right(r, out);
+		return;
+	case REMOVE:
+		return; /* above */
+	}
+}
+
+struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_state *state,
+                                      int64_t deadline_ms,
+                                      void (*done)(void *data, const struct dif_error *err),
+                                      void *data)
+{
+	static const char content[] = "difusor asks whether this store knows conditional writes\n";
+	uint8_t chance[8];
+	char name[2 * sizeof chance + 1];
+	struct dif_probe_run *r = calloc(1, sizeof *r);
+	if (r == NULL || !dif_random(chance, sizeof chance)) {
+		free(r);
+		return NULL;
+	}
+	dif_hex(name, chance, sizeof chance);
+	dif_arena_init(&r->arena, 16 * TAG_MAX, false);
+	r->d = d;
+	r->state = state;
+	r->deadline_ms = deadline_ms;
+	r->done = done;
+	r->data = data;
+	r->key = dif_arena_fmt(&r->arena, "%s.difusor/probe-%s", d->config->prefix, name);
+	if (r->arena.failed) {
+		dif_arena_fini(&r->arena);
+		free(r);
+		return NULL;
+	}
+	dif_blob_of_bytes(&r->content, content, sizeof content - 1, dif_instance_caps(d->store));
+	ask(r, CREATE);
+	return r;
+}
+
+void dif_probe_cancel(struct dif_probe_run *r)
+{
+	r->canceled = true;
+	if (r->op != NULL) {
+		dif_op_cancel(r->op);
+	}
+}

@@ -1,0 +1,492 @@
+/* spool - tickets, shared buffers, and who waits for what.
+ *
+ *   want -> waiting -> granted (memory is there, or an equal buffer) -> told (ready) -> released
+ *
+ * Memory is a number: the sum of the buffers, the idle ones too, and of the streams' windows; it is
+ * taken before the bytes are. Who has less than an even share of the budget is served before who
+ * has more. A blocked waiter asks leases back that are older than DIF_LEASE_MS, from users above
+ * their share only and down to it: so a dead store costs the others at most its share, and a slow
+ * one always keeps enough to get on.
+ *
+ * Buffers that nobody holds stay, while there is more than one user and no need for the memory:
+ * the next destination comes by a moment later.
+ */
+#include "flow/spool_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "flow/ingest.h"
+#include "host/crypto.h"
+
+#define TICK_MS 250 /* how often a blocked waiter looks for leases that are too old */
+
+enum filling { FILLING, FILLED, BROKEN };
+
+struct buffer {
+	struct dif_link link; /* idle */
+	char key[112];        /* package, offset, form */
+	struct dif_spool *spool;
+	struct dif_body_bytes bytes;
+	uint8_t *p;
+	uint64_t size;
+	enum filling filling;
+	struct dif_link leases;
+	uint32_t nleases;
+	struct dif_work work;
+	struct dif_spool_user *worker; /* on whose behalf the pool reads */
+	const struct dif_package *package;
+	const struct dif_member *member;
+	enum dif_form_id form;
+	struct dif_error err;
+};
+
+static void soon(struct dif_spool *s);
+
+/* --- filling, on the pool --- */
+
+bool dif_spool_pread(const struct dif_package *p, uint64_t offset, void *to, size_t n,
+                     struct dif_error *err)
+{
+	uint8_t *at = to;
+	while (n > 0) {
+		ssize_t got = pread(p->fd, at, n, (off_t)offset);
+		if (got < 0 && errno == EINTR) {
+			continue;
+		}
+		if (got <= 0) {
+			dif_error_set(err, DIF_INTEGRITY, "could not read package '%.12s': %s",
+			              p->sha256, got < 0 ? strerror(errno) : "it is cut off");
+			return false;
+		}
+		at += got;
+		offset += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return true;
+}
+
+static bool fill_gzip(struct buffer *b)
+{
+	const struct dif_member *m = b->member;
+	uint8_t digest[DIF_DIGEST_MAX];
+	memcpy(b->p, dif_gzip_header, DIF_GZIP_HEADER);
+	if (!dif_spool_pread(b->package, m->offset, b->p + DIF_GZIP_HEADER, (size_t)m->packed,
+	                     &b->err)) {
+		return false;
+	}
+	dif_gzip_trailer(b->p + DIF_GZIP_HEADER + m->packed, m->crc, m->size);
+	/* No inflate, so no CRC: the digest of the form says whether these are the bytes. */
+	if (!dif_hash(DIF_SHA256, b->p, (size_t)b->size, digest) ||
+	    memcmp(digest, m->form[DIF_GZIP].sha256, 32) != 0) {
+		dif_error_set(&b->err, DIF_INTEGRITY,
+		              "could not read entry '%s': it is not what was verified", m->path);
+		return false;
+	}
+	return true;
+}
+
+static void on_fill(struct dif_work *w)
+{
+	struct buffer *b = (struct buffer *)(void *)((char *)w - offsetof(struct buffer, work));
+	b->p = malloc(b->size ? (size_t)b->size : 1);
+	if (b->p == NULL) {
+		dif_error_set(&b->err, DIF_TRANSIENT, "could not read entry '%s': out of memory",
+		              b->member->path);
+		return;
+	}
+	bool good = b->form == DIF_GZIP ? fill_gzip(b)
+	                                : dif_ingest_inflate(b->package, b->member, b->p, &b->err);
+	if (!good && b->err.cls == DIF_OK) {
+		dif_error_set(&b->err, DIF_INTEGRITY, "could not inflate entry '%s'",
+		              b->member->path);
+	}
+}
+
+/* --- buffers --- */
+
+static void drop(struct buffer *b)
+{
+	struct dif_spool *s = b->spool;
+	dif_list_remove(&b->link);
+	if (dif_map_get(&s->buffers, b->key) == b) {
+		dif_map_remove(&s->buffers, b->key);
+	}
+	s->used -= b->size;
+	free(b->p);
+	free(b);
+}
+
+/* In nobody's hands any more. */
+static void rest(struct buffer *b)
+{
+	if (b->filling == FILLING) {
+		return; /* on_filled comes */
+	}
+	if (b->filling == FILLED && b->spool->nusers > 1) {
+		dif_list_add(&b->spool->idle, &b->link);
+	} else {
+		drop(b);
+	}
+}
+
+static void on_filled(struct dif_work *w)
+{
+	struct buffer *b = (struct buffer *)(void *)((char *)w - offsetof(struct buffer, work));
+	struct dif_spool *s = b->spool;
+	b->filling = b->err.cls == DIF_OK ? FILLED : BROKEN;
+	if (b->filling == BROKEN) {
+		dif_map_remove(&s->buffers, b->key);
+	}
+	dif_body_bytes_init(&b->bytes, b->p, b->size);
+	dif_spool_worked(b->worker);
+	if (b->nleases == 0) {
+		rest(b);
+	}
+	soon(s);
+}
+
+static void key_of(const struct dif_lease *l, char *to, size_t n)
+{
+	snprintf(to, n, "%s:%llu:%u", l->package->sha256, (unsigned long long)l->member->offset,
+	         (unsigned)l->form);
+}
+
+static struct buffer *start_filling(struct dif_spool *s, struct dif_lease *l)
+{
+	struct buffer *b = calloc(1, sizeof *b);
+	if (b == NULL) {
+		return NULL;
+	}
+	dif_list_init(&b->link);
+	dif_list_init(&b->leases);
+	key_of(l, b->key, sizeof b->key);
+	b->spool = s;
+	b->size = l->ticket;
+	b->worker = l->user;
+	b->package = l->package;
+	b->member = l->member;
+	b->form = l->form;
+	if (!dif_map_put(&s->buffers, b->key, b)) {
+		free(b);
+		return NULL;
+	}
+	s->used += b->size;
+	b->worker->working++;
+	dif_engine_work(s->engine, &b->work, on_fill, on_filled);
+	return b;
+}
+
+/* --- granting --- */
+
+static bool is_large(const struct dif_lease *l)
+{
+	return l->member->form[l->form].size > DIF_WHOLE_MAX;
+}
+
+static void note_peak(struct dif_spool *s)
+{
+	if (s->used > s->peak) {
+		s->peak = s->used;
+	}
+}
+
+static bool make_room(struct dif_spool *s, uint64_t n)
+{
+	while (s->used + n > s->budget && !dif_list_empty(&s->idle)) {
+		drop(DIF_ENTRY(s->idle.next, struct buffer, link));
+	}
+	return s->used + n <= s->budget || s->used == 0;
+}
+
+static void granted(struct dif_spool *s, struct dif_lease *l)
+{
+	dif_list_remove(&l->link);
+	dif_list_add(&s->granted, &l->link);
+	l->granted = true;
+	l->since = dif_steady_ms();
+	l->user->held += l->ticket;
+	note_peak(s);
+}
+
+static void take(struct buffer *b, struct dif_lease *l)
+{
+	dif_list_remove(&b->link);
+	dif_list_add(&b->leases, &l->sharing);
+	b->nleases++;
+	l->buffer = b;
+}
+
+/* False: there is no memory for it now. */
+static bool grant(struct dif_spool *s, struct dif_lease *l)
+{
+	if (is_large(l)) {
+		if (!make_room(s, l->ticket)) {
+			return false;
+		}
+		s->used += l->ticket;
+		l->stream = (struct dif_body){.ops = &dif_spool_stream_ops,
+		                              .size = l->member->form[l->form].size};
+		granted(s, l);
+		return true;
+	}
+	char key[112];
+	key_of(l, key, sizeof key);
+	struct buffer *b = dif_map_get(&s->buffers, key);
+	if (b == NULL) {
+		if (!make_room(s, l->ticket)) {
+			return false;
+		}
+		b = start_filling(s, l);
+	}
+	if (b == NULL) {
+		return false;
+	}
+	take(b, l);
+	granted(s, l);
+	return true;
+}
+
+static uint64_t share(const struct dif_spool *s)
+{
+	return s->budget / (s->nusers ? s->nusers : 1);
+}
+
+/* One round over the waiting, of those below their share or of those above. False: one of them is
+ * blocked, and who comes behind it must not take the memory it waits for. */
+static bool serve(struct dif_spool *s, bool poor)
+{
+	struct dif_link *next = NULL;
+	for (struct dif_link *at = s->waiting.next; at != &s->waiting; at = next) {
+		struct dif_lease *l = DIF_ENTRY(at, struct dif_lease, link);
+		next = at->next;
+		if ((l->user->held < share(s)) == poor && !grant(s, l)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void tell(struct dif_spool *s)
+{
+	struct dif_link *at = s->granted.next;
+	while (at != &s->granted) {
+		struct dif_lease *l = DIF_ENTRY(at, struct dif_lease, link);
+		struct buffer *b = l->buffer;
+		if (l->told || (b != NULL && b->filling == FILLING)) {
+			at = at->next;
+			continue;
+		}
+		l->told = true;
+		if (b != NULL && b->filling == BROKEN) {
+			struct dif_error err = b->err;
+			l->events->ready(l->data, NULL, &err);
+		} else {
+			l->events->ready(l->data, b ? &b->bytes.body : &l->stream, NULL);
+		}
+		at = s->granted.next; /* the list may be another one now */
+	}
+}
+
+static void on_soon(uv_timer_t *t);
+static void on_tick(uv_timer_t *t);
+
+static void soon(struct dif_spool *s)
+{
+	if (!s->closing && !uv_is_active((uv_handle_t *)&s->soon)) {
+		uv_timer_start(&s->soon, on_soon, 0, 0);
+	}
+}
+
+static void say_goodbye(struct dif_spool *s)
+{
+	struct dif_link *next = NULL;
+	for (struct dif_link *at = s->leaving.next; at != &s->leaving; at = next) {
+		struct dif_spool_user *u = DIF_ENTRY(at, struct dif_spool_user, link);
+		next = at->next;
+		if (u->working == 0) {
+			void (*left)(void *) = u->left;
+			void *data = u->data;
+			dif_list_remove(&u->link);
+			free(u);
+			left(data);
+			soon(s); /* what left did may have changed the list */
+			return;
+		}
+	}
+}
+
+static void on_soon(uv_timer_t *t)
+{
+	struct dif_spool *s = t->data;
+	if (serve(s, true)) {
+		serve(s, false);
+	}
+	tell(s);
+	if (dif_list_empty(&s->waiting)) {
+		uv_timer_stop(&s->tick);
+	} else if (!uv_is_active((uv_handle_t *)&s->tick)) {
+		uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
+	}
+	say_goodbye(s);
+}
+
+/* --- asking back --- */
+
+/* Does anybody else wait? */
+static bool others_wait(const struct dif_spool *s, const struct dif_spool_user *u)
+{
+	for (struct dif_link *at = s->waiting.next; at != &s->waiting; at = at->next) {
+		if (DIF_ENTRY(at, struct dif_lease, link)->user != u) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static struct dif_lease *too_old(struct dif_spool *s, int64_t now)
+{
+	for (struct dif_link *at = s->granted.next; at != &s->granted; at = at->next) {
+		struct dif_lease *l = DIF_ENTRY(at, struct dif_lease, link);
+		if (l->told && !l->asked && l->events->asked_back != NULL &&
+		    now - l->since >= DIF_LEASE_MS && l->user->held - l->user->asked > share(s) &&
+		    others_wait(s, l->user)) {
+			return l;
+		}
+	}
+	return NULL;
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct dif_spool *s = t->data;
+	int64_t now = dif_steady_ms();
+	for (struct dif_lease *l = too_old(s, now); l != NULL; l = too_old(s, now)) {
+		l->asked = true;
+		l->user->asked += l->ticket;
+		l->events->asked_back(l->data);
+	}
+}
+
+/* --- the door --- */
+
+struct dif_lease *dif_spool_want(struct dif_spool_user *u, const struct dif_package *p,
+                                 const struct dif_member *m, enum dif_form_id form,
+                                 const struct dif_lease_events *events, void *data)
+{
+	assert(m->form[form].has != 0 && u->left == NULL);
+	struct dif_lease *l = calloc(1, sizeof *l);
+	if (l == NULL) {
+		return NULL;
+	}
+	*l = (struct dif_lease){
+		.user = u, .package = p, .member = m, .form = form, .events = events, .data = data};
+	l->ticket = is_large(l) ? STREAM_TICKET : m->form[form].size;
+	dif_list_init(&l->sharing);
+	dif_list_add(&u->spool->waiting, &l->link);
+	u->leases++;
+	soon(u->spool);
+	return l;
+}
+
+void dif_spool_release(struct dif_lease *l)
+{
+	struct dif_spool *s = l->user->spool;
+	struct buffer *b = l->buffer;
+	dif_list_remove(&l->link);
+	dif_list_remove(&l->sharing);
+	l->user->leases--;
+	if (l->granted) {
+		l->user->held -= l->ticket;
+		l->user->asked -= l->asked ? l->ticket : 0;
+	}
+	if (b == NULL && l->granted) {
+		s->used -= l->ticket;
+	} else if (b != NULL && --b->nleases == 0) {
+		rest(b);
+	}
+	free(l);
+	soon(s);
+}
+
+struct dif_spool_user *dif_spool_join(struct dif_spool *s)
+{
+	struct dif_spool_user *u = calloc(1, sizeof *u);
+	if (u != NULL) {
+		u->spool = s;
+		dif_list_init(&u->link);
+		s->nusers++;
+	}
+	return u;
+}
+
+void dif_spool_leave(struct dif_spool_user *u, void (*left)(void *data), void *data)
+{
+	struct dif_spool *s = u->spool;
+	assert(u->leases == 0 && u->left == NULL);
+	u->left = left;
+	u->data = data;
+	dif_list_add(&s->leaving, &u->link);
+	if (--s->nusers <= 1) {
+		while (!dif_list_empty(&s->idle)) {
+			drop(DIF_ENTRY(s->idle.next, struct buffer, link));
+		}
+	}
+	soon(s);
+}
+
+void dif_spool_worked(struct dif_spool_user *u)
+{
+	u->working--;
+	soon(u->spool);
+}
+
+uint64_t dif_spool_peak(const struct dif_spool *s)
+{
+	return s->peak;
+}
+
+struct dif_spool *dif_spool_new(struct dif_engine *e, uint64_t budget)
+{
+	struct dif_spool *s = calloc(1, sizeof *s);
+	if (s == NULL) {
+		return NULL;
+	}
+	s->engine = e;
+	s->budget = budget;
+	dif_map_init(&s->buffers);
+	dif_list_init(&s->leaving);
+	dif_list_init(&s->idle);
+	dif_list_init(&s->waiting);
+	dif_list_init(&s->granted);
+	/* Initializing a timer cannot fail. */
+	uv_timer_init(&e->loop, &s->soon);
+	uv_timer_init(&e->loop, &s->tick);
+	s->soon.data = s->tick.data = s;
+	s->handles = 2;
+	return s;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct dif_spool *s = h->data;
+	if (--s->handles == 0) {
+		free(s);
+	}
+}
+
+void dif_spool_free(struct dif_spool *s)
+{
+	if (s == NULL) {
+		return;
+	}
+	assert(s->nusers == 0 && dif_list_empty(&s->leaving) && s->used == 0);
+	s->closing = true;
+	dif_map_fini(&s->buffers);
+	uv_close((uv_handle_t *)&s->soon, on_closed);
+	uv_close((uv_handle_t *)&s->tick, on_closed);
+}
