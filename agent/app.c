@@ -1,0 +1,481 @@
+/* The loop of the agent:
+ *
+ *   arrival (a source, the inbox) -> waits here until the running cut has ended; it is told that a
+ *   newer one has come -> one cut at a time to every destination that is free -> what was not free, or
+ *   failed, is found by the next look and repaired alone.
+ *
+ * Everything is on the loop thread. It ends because its handles are closed.
+ */
+#include "app.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "flow/cut.h"
+#include "flow/inbox.h"
+#include "flow/reconcile.h"
+#include "flow/source.h"
+#include "host/crypto.h"
+
+#define TICK_MS 500        /* how soon a package in the inbox is seen */
+#define LOOK_MS 30000      /* between two looks at the destinations, +-20 % */
+#define LOOK_SOON_MS 1000  /* after a cut that left somebody behind */
+#define ARRIVAL_MAX 65536  /* bytes of names in one arrival */
+#define RECENT_CUTS 100000 /* looked through for the live one */
+
+/* A package that waits for its turn. */
+struct waiting {
+	bool set;
+	struct dif_arena arena;
+	struct dif_cut_job job;
+	struct dif_source *source;       /* NULL: from the inbox */
+	const struct dif_inbox_job *box; /* NULL: from a source */
+};
+
+/* What is done for one destination by itself. */
+struct alone {
+	struct app *app;
+	uint32_t index;
+	struct dif_reconcile *look;
+	struct dif_cut_run *repair;
+};
+
+struct app {
+	struct dif_setup *setup;
+	struct dif_source **sources;
+	struct waiting *waiting; /* one per source, the last is the inbox's */
+	uint32_t nwaiting;
+	struct waiting *current;
+	struct dif_cut_run *cut;
+	uint32_t *only;
+	struct alone *alone; /* one per destination */
+	uv_timer_t tick;
+	uv_signal_t stop[2];
+	int64_t look_at;
+	uint32_t turn;
+	bool stopping;
+};
+
+static void start_next(struct app *a);
+
+/* --- one destination alone --- */
+
+static void find_live(void *data, const struct dif_cut *c)
+{
+	char *sha = data;
+	if (sha[0] == '\0' && c->status == DIF_CUT_LIVE) {
+		memcpy(sha, c->order.sha256, sizeof c->order.sha256);
+	}
+}
+
+static bool is_whole(struct app *a, uint32_t i)
+{
+	char live[65] = "";
+	struct dif_delivery_record d = {0};
+	struct dif_arena arena;
+	dif_arena_init(&arena, ARRIVAL_MAX, false);
+	dif_state_cuts(a->setup->state, RECENT_CUTS, find_live, live);
+	bool whole = live[0] == '\0' ||
+	             (dif_state_delivery(a->setup->state, a->setup->config->destinations[i].name,
+	                                 NULL, &d, &arena) &&
+	              d.complete && strcmp(d.sha256, live) == 0);
+	dif_arena_fini(&arena);
+	return whole;
+}
+
+static bool has_due_orphans(struct app *a, uint32_t i)
+{
+	const struct dif_destination *d = &a->setup->destinations[i];
+	int64_t due = dif_wall_ms() - d->config->grace;
+	size_t at = 0;
+	const char *key = NULL;
+	void *value = NULL;
+	while (dif_map_next(&d->held, &at, &key, &value)) {
+		const struct dif_held *h = value;
+		if (h->orphan_since != 0 && h->orphan_since <= due) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void on_repaired(void *data, int code, const struct dif_error *err,
+                        const struct dif_order *order, const struct dif_publication *p)
+{
+	struct alone *one = data;
+	const char *name = one->app->setup->config->destinations[one->index].name;
+	(void)order;
+	(void)p;
+	one->repair = NULL;
+	if (code == DIF_EXIT_OK) {
+		dif_log(DIF_LOG_INFO, "repaired", "destination=%s", dif_q(name));
+	} else if (code != DIF_EXIT_NOTHING_NEW) {
+		dif_log(DIF_LOG_WARNING, "repair_failed", "destination=%s reason=%s", dif_q(name),
+		        dif_q(err->text));
+	}
+	start_next(one->app);
+}
+
+static void repair(struct alone *one)
+{
+	static const struct dif_cut_events events = {NULL, on_repaired};
+	struct dif_cut_job job = {.setup = one->app->setup, .only = &one->index, .nonly = 1};
+	one->repair = dif_cut_repair(&job, &events, one);
+}
+
+static void on_looked(void *data, enum dif_reconciled what, const struct dif_error *err)
+{
+	struct alone *one = data;
+	struct app *a = one->app;
+	const char *name = a->setup->config->destinations[one->index].name;
+	one->look = NULL;
+	if (what == DIF_RECONCILED_UNREACHED && err->cls != DIF_CANCELED) {
+		dif_log(DIF_LOG_WARNING, "not_reached", "destination=%s reason=%s", dif_q(name),
+		        dif_q(err->text));
+	} else if (what != DIF_RECONCILED_UNREACHED && !a->stopping && a->current == NULL &&
+	           (what == DIF_RECONCILED_DIFFERS || !is_whole(a, one->index) ||
+	            has_due_orphans(a, one->index))) {
+		repair(one);
+		return;
+	}
+	start_next(a);
+}
+
+static void look_at_all(struct app *a)
+{
+	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
+		struct dif_destination *d = &a->setup->destinations[i];
+		if (!d->busy && a->alone[i].repair == NULL && a->alone[i].look == NULL) {
+			a->alone[i].look = dif_reconcile_start(d, a->turn, on_looked, &a->alone[i]);
+		}
+	}
+	a->turn++;
+}
+
+static void plan_look(struct app *a)
+{
+	uint8_t chance = 0;
+	dif_random(&chance, sizeof chance);
+	a->look_at = dif_steady_ms() + LOOK_MS * 8 / 10 + LOOK_MS * 4 / 10 * chance / UINT8_MAX;
+}
+
+/* --- one cut at a time --- */
+
+static void forget(struct waiting *w)
+{
+	dif_arena_reset(&w->arena);
+	w->set = false;
+	w->box = NULL;
+}
+
+static void answer(struct app *a, const struct waiting *w, int code, const struct dif_error *err,
+                   const struct dif_order *order, const struct dif_publication *p)
+{
+	char text[1024];
+	struct dif_error failed = {0};
+	uint32_t done = 0, n = p != NULL ? dif_publication_count(p) : 0;
+	for (uint32_t i = 0; i < n; i++) {
+		done += dif_delivery_error(dif_publication_at(p, i))->cls == DIF_OK;
+	}
+	if (code == DIF_EXIT_NOTHING_NEW) {
+		snprintf(text, sizeof text,
+		         "nothing new: every destination has this package whole");
+	} else if (p != NULL) {
+		snprintf(text, sizeof text, "cut %.12s: whole on %u of %u destinations%s%s",
+		         order->sha256, done, n, err->cls != DIF_OK ? "; " : "",
+		         err->cls != DIF_OK ? err->text : "");
+	} else {
+		snprintf(text, sizeof text, "%s", err->text);
+	}
+	if (!dif_inbox_answer(a->setup->config->state, w->box,
+	                      &(struct dif_inbox_result){code, text}, &failed)) {
+		dif_log(DIF_LOG_ERROR, "inbox", "reason=%s", dif_q(failed.text));
+	}
+}
+
+static void tell(const struct waiting *w, int code, const struct dif_error *err,
+                 const struct dif_order *order, const struct dif_publication *p)
+{
+	for (uint32_t i = 0; p != NULL && i < dif_publication_count(p); i++) {
+		const struct dif_delivery *d = dif_publication_at(p, i);
+		const struct dif_delivery_counts *c = dif_delivery_counts(d);
+		const struct dif_error *e = dif_delivery_error(d);
+		dif_log(e->cls == DIF_OK ? DIF_LOG_INFO : DIF_LOG_WARNING, "delivery",
+		        "destination=%s state=%s puts=%llu bytes=%llu removed=%llu reason=%s",
+		        dif_q(dif_delivery_to(d)->config->name), dif_delivery_state(d),
+		        (unsigned long long)c->puts, (unsigned long long)c->put_bytes,
+		        (unsigned long long)c->removed, dif_q(e->cls == DIF_OK ? "" : e->text));
+	}
+	bool good = code == DIF_EXIT_OK || code == DIF_EXIT_NOTHING_NEW;
+	dif_log(good ? DIF_LOG_INFO : DIF_LOG_ERROR, "cut", "name=%s sha256=%s exit=%d reason=%s",
+	        dif_q(w->job.name), order->sha256, code, dif_q(good ? "" : err->text));
+}
+
+static void on_ended(void *data, int code, const struct dif_error *err,
+                     const struct dif_order *order, const struct dif_publication *p)
+{
+	struct app *a = data;
+	struct waiting *w = a->current;
+	a->current = NULL;
+	a->cut = NULL;
+	tell(w, code, err, order, p);
+	if (w->box != NULL) {
+		answer(a, w, code, err, order, p);
+	}
+	struct dif_source *source = w->source;
+	forget(w);
+	if (source != NULL && !a->stopping) {
+		dif_source_go(source);
+	}
+	a->look_at = dif_steady_ms() + LOOK_SOON_MS;
+	start_next(a);
+}
+
+static struct waiting *first_waiting(struct app *a)
+{
+	for (uint32_t i = a->nwaiting; i > 0; i--) { /* what a person asked for goes first */
+		if (a->waiting[i - 1].set) {
+			return &a->waiting[i - 1];
+		}
+	}
+	return NULL;
+}
+
+static void start_next(struct app *a)
+{
+	static const struct dif_cut_events events = {NULL, on_ended};
+	struct waiting *w = first_waiting(a);
+	if (a->stopping || a->current != NULL || w == NULL) {
+		return;
+	}
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
+		if (a->alone[i].look != NULL) {
+			return; /* it was canceled: its end calls here again */
+		}
+		if (!a->setup->destinations[i].busy) {
+			a->only[n++] = i;
+		}
+	}
+	if (n == 0) {
+		return; /* they were told; the first to end calls here again */
+	}
+	w->job.only = a->only;
+	w->job.nonly = n;
+	a->current = w;
+	a->cut = dif_cut_start(&w->job, &events, a);
+}
+
+static void tell_newer(struct app *a)
+{
+	if (a->cut != NULL) {
+		dif_cut_supersede(a->cut);
+	}
+	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
+		if (a->alone[i].repair != NULL) {
+			dif_cut_supersede(a->alone[i].repair);
+		}
+		if (a->alone[i].look != NULL) {
+			dif_reconcile_cancel(a->alone[i].look);
+		}
+	}
+}
+
+/* --- arrivals --- */
+
+static void on_arrived(void *data, struct dif_source *source, const struct dif_arrival *in)
+{
+	struct app *a = data;
+	const struct dif_source_config *config = dif_source_config(source);
+	struct waiting *w = NULL;
+	for (uint32_t i = 0; i < a->setup->config->nsources; i++) {
+		w = a->sources[i] == source ? &a->waiting[i] : w;
+	}
+	dif_log(DIF_LOG_INFO, "arrival", "source=%s name=%s tls=%s bytes_per_s=%.0f",
+	        dif_q(config->name), dif_q(in->name), in->tls != NULL ? in->tls : "none",
+	        in->bytes_per_s);
+	w->job = (struct dif_cut_job){.setup = a->setup,
+	                              .file = dif_arena_str(&w->arena, in->file),
+	                              .digest = dif_arena_str(&w->arena, in->digest),
+	                              .name = dif_arena_str(&w->arena, in->name),
+	                              .source = config->name,
+	                              .order = config->order,
+	                              .modified_ms = in->modified_ms,
+	                              .move = true};
+	w->source = source;
+	w->set = true;
+	tell_newer(a);
+	start_next(a);
+}
+
+static void look_into_inbox(struct app *a)
+{
+	struct waiting *w = &a->waiting[a->nwaiting - 1];
+	if (w->set) {
+		return;
+	}
+	dif_arena_reset(&w->arena);
+	w->box = dif_inbox_next(&w->arena, a->setup->config->state);
+	if (w->box == NULL) {
+		return;
+	}
+	w->job = (struct dif_cut_job){.setup = a->setup,
+	                              .file = w->box->file,
+	                              .digest = w->box->digest,
+	                              .name = w->box->name,
+	                              .source = "publish",
+	                              .timeout_ms = w->box->timeout_ms};
+	w->set = true;
+	tell_newer(a);
+	start_next(a);
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct app *a = t->data;
+	look_into_inbox(a);
+	if (dif_steady_ms() >= a->look_at && a->current == NULL) {
+		plan_look(a);
+		look_at_all(a);
+	}
+}
+
+/* --- begin and end --- */
+
+static void on_source_closed(void *data)
+{
+	(void)data;
+}
+
+static void on_stop(uv_signal_t *signal, int number)
+{
+	struct app *a = signal->data;
+	if (a->stopping) { /* a second time: at once; the next start makes good what was in flight */
+		uv_signal_stop(signal);
+		raise(number);
+		return;
+	}
+	a->stopping = true;
+	dif_log(DIF_LOG_INFO, "stopping", "signal=%d", number);
+	uv_close((uv_handle_t *)&a->tick, NULL);
+	for (uint32_t i = 0; i < DIF_LEN(a->stop); i++) {
+		uv_unref((uv_handle_t *)&a->stop[i]); /* stay for the second time */
+	}
+	for (uint32_t i = 0; i < a->setup->config->nsources; i++) {
+		dif_source_close(a->sources[i], on_source_closed, a);
+	}
+	if (a->cut != NULL) {
+		dif_cut_cancel(a->cut);
+	}
+	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
+		if (a->alone[i].repair != NULL) {
+			dif_cut_cancel(a->alone[i].repair);
+		}
+		if (a->alone[i].look != NULL) {
+			dif_reconcile_cancel(a->alone[i].look);
+		}
+	}
+}
+
+static void start_handles(struct app *a)
+{
+	static const int numbers[DIF_LEN(a->stop)] = {SIGINT, SIGTERM};
+	uv_loop_t *loop = &a->setup->engine->loop;
+	for (uint32_t i = 0; i < DIF_LEN(a->stop); i++) {
+		uv_signal_init(loop, &a->stop[i]);
+		a->stop[i].data = a;
+		uv_signal_start(&a->stop[i], on_stop, numbers[i]);
+	}
+	uv_timer_init(loop, &a->tick);
+	a->tick.data = a;
+	uv_timer_start(&a->tick, on_tick, 0, TICK_MS);
+}
+
+static bool start_sources(struct app *a, struct dif_error *err)
+{
+	for (uint32_t i = 0; i < a->setup->config->nsources; i++) {
+		a->sources[i] = dif_source_open(a->setup, i, on_arrived, a, err);
+		if (a->sources[i] == NULL) {
+			while (i-- > 0) {
+				dif_source_close(a->sources[i], on_source_closed, a);
+			}
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool allocate(struct app *a)
+{
+	uint32_t nd = a->setup->config->ndestinations;
+	a->nwaiting = a->setup->config->nsources + 1;
+	a->sources = calloc(a->nwaiting, sizeof(struct dif_source *));
+	a->waiting = calloc(a->nwaiting, sizeof *a->waiting);
+	a->only = calloc(nd + 1, sizeof *a->only);
+	a->alone = calloc(nd + 1, sizeof *a->alone);
+	if (a->sources == NULL || a->waiting == NULL || a->only == NULL || a->alone == NULL) {
+		return false;
+	}
+	for (uint32_t i = 0; i < a->nwaiting; i++) {
+		dif_arena_init(&a->waiting[i].arena, ARRIVAL_MAX, false);
+	}
+	for (uint32_t i = 0; i < nd; i++) {
+		a->alone[i] = (struct alone){.app = a, .index = i};
+	}
+	return true;
+}
+
+static void release(struct app *a)
+{
+	for (uint32_t i = 0; a->waiting != NULL && i < a->nwaiting; i++) {
+		dif_arena_fini(&a->waiting[i].arena);
+	}
+	free(a->sources);
+	free(a->waiting);
+	free(a->only);
+	free(a->alone);
+}
+
+static int fail(const struct dif_error *err)
+{
+	dif_log(DIF_LOG_ERROR, "start", "reason=%s", dif_q(err->text));
+	return err->exit != 0 ? err->exit : DIF_EXIT_OTHER;
+}
+
+int dif_app_run(const char *config_file)
+{
+	struct app a = {0};
+	struct dif_error err = {0};
+	int code = DIF_EXIT_OK;
+	a.setup = dif_setup_open(config_file, DIF_SETUP_OWN, &err);
+	if (a.setup == NULL) {
+		return fail(&err);
+	}
+	if (a.setup->config->nsources == 0) {
+		dif_error_exit(&err, DIF_EXIT_CONFIG, DIF_PERMANENT,
+		               "could not run with '%s': it has no [source NAME] section",
+		               config_file);
+		code = fail(&err);
+	} else if (!allocate(&a)) {
+		dif_error_set(&err, DIF_TRANSIENT, "could not start the agent: out of memory");
+		code = fail(&err);
+	} else if (!start_sources(&a, &err)) {
+		code = fail(&err);
+	} else {
+		start_handles(&a);
+		dif_log(DIF_LOG_INFO, "started", "state=%s profile=%s destinations=%u sources=%u",
+		        dif_q(a.setup->config->state),
+		        a.setup->config->profile == DIF_REHEARSAL ? "rehearsal" : "production",
+		        a.setup->config->ndestinations, a.setup->config->nsources);
+		dif_engine_run(a.setup->engine);
+		for (uint32_t i = 0; i < DIF_LEN(a.stop); i++) {
+			uv_close((uv_handle_t *)&a.stop[i], NULL);
+		}
+		dif_engine_run(a.setup->engine);
+	}
+	dif_setup_close(a.setup);
+	release(&a);
+	return code;
+}
