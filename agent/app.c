@@ -1,18 +1,18 @@
-/* The loop of the agent:
+/* run - the agent, in the foreground: polls the sources, takes what `publish` hands over,
+ * publishes the newest cut, repairs what lags behind, and drains on SIGTERM.
  *
  *   arrival (a source, the inbox) -> waits here until the running cut has ended; it is told that a
- *   newer one has come -> one cut at a time to every destination that is free -> what was not free, or
- *   failed, is found by the next look and repaired alone.
+ *   newer one has come -> one cut at a time to every destination that is free -> what was not
+ *   free, or failed, is found by the next look and repaired alone.
  *
  * Everything is on the loop thread. It ends because its handles are closed.
  */
-#include "app.h"
-
 #include <signal.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "console/cli.h"
 #include "flow/cut.h"
 #include "flow/inbox.h"
 #include "flow/reconcile.h"
@@ -352,7 +352,7 @@ static void on_source_closed(void *data)
 static void on_stop(uv_signal_t *signal, int number)
 {
 	struct app *a = signal->data;
-	if (a->stopping) { /* a second time: at once; the next start makes good what was in flight */
+	if (a->stopping) { /* a second time: at once; the next start makes it good */
 		uv_signal_stop(signal);
 		raise(number);
 		return;
@@ -444,19 +444,19 @@ static int fail(const struct dif_error *err)
 	return err->exit != 0 ? err->exit : DIF_EXIT_OTHER;
 }
 
-int dif_app_run(const char *config_file)
+static int run(const struct dif_args *args)
 {
 	struct app a = {0};
 	struct dif_error err = {0};
 	int code = DIF_EXIT_OK;
-	a.setup = dif_setup_open(config_file, DIF_SETUP_OWN, &err);
+	a.setup = dif_setup_open(args->config, DIF_SETUP_OWN, &err);
 	if (a.setup == NULL) {
 		return fail(&err);
 	}
 	if (a.setup->config->nsources == 0) {
 		dif_error_exit(&err, DIF_EXIT_CONFIG, DIF_PERMANENT,
 		               "could not run with '%s': it has no [source NAME] section",
-		               config_file);
+		               args->config);
 		code = fail(&err);
 	} else if (!allocate(&a)) {
 		dif_error_set(&err, DIF_TRANSIENT, "could not start the agent: out of memory");
@@ -479,3 +479,13 @@ int dif_app_run(const char *config_file)
 	release(&a);
 	return code;
 }
+
+const struct dif_verb_row dif_verb_run = {
+	.name = "run",
+	.words = "",
+	.what = "the agent, in the foreground: polls the sources and publishes what is new",
+	.text = "Ends on SIGTERM or SIGINT after what is in flight; a second signal ends it at\n"
+		"once, and the next start makes good what was in flight. While it runs,\n"
+		"'difusor publish' hands its file to it.",
+	.run = run,
+};

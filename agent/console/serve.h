@@ -1,10 +1,10 @@
-/* serve - a small static server for what the `dir` store wrote: demo, mirrors, tests. libmicrohttpd,
- * driven by the loop through its epoll descriptor.
+/* serve - a small static server for what the `dir` store wrote: demo, mirrors, tests.
+ * libmicrohttpd, driven by the loop through its epoll descriptor.
  *
- * GET and HEAD only. Content-Type and Cache-Control from the metadata, else by extension; an ETag from
- * the entry's SHA-256; NAME.gz siblings only to clients that accept gzip, with Vary; ranges; an unknown
- * path without a dot in its last part answers the nearest index.html upward, else 404. `..`, links and
- * `.difusor` are never served.
+ * GET and HEAD only. Content-Type and Cache-Control from the metadata, else by extension; an ETag
+ * from the entry's SHA-256; NAME.gz siblings only to clients that accept gzip, with Vary; ranges;
+ * an unknown path without a dot in its last part answers the nearest index.html upward, else 404.
+ * `..`, links and `.difusor` are never served.
  */
 #ifndef DIF_CONSOLE_SERVE_H
 #define DIF_CONSOLE_SERVE_H

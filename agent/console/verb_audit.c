@@ -145,9 +145,8 @@ const struct dif_verb_row dif_verb_audit = {
 	.name = "audit",
 	.words = "",
 	.what = "compares what the stores give back with the manifest, byte for byte",
-	.text = "Reads every object of the live cut from each destination and lists what is "
-                "missing, "
-		"differs or is\nsurplus. Exit 11 where something differs.",
+	.text = "Reads every object of the live cut from each destination and lists what is\n"
+		"missing, differs or is surplus. Exit 11 where something differs.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

@@ -1,7 +1,8 @@
 /* check - a go/no-go list: configuration, plug-ins, sources and stores, each tried for real.
  *
- * Per store: the cheapest read, then the probe of conditional writes, which also proves that objects
- * may be put and removed (below .difusor/ only). Sequential, so that the list reads in order.
+ * Per store: the cheapest read, then the probe of conditional writes, which also proves that
+ * objects may be put and removed (below .difusor/ only). Sequential, so that the list reads in
+ * order.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -154,8 +155,7 @@ const struct dif_verb_row dif_verb_check = {
 	.name = "check",
 	.words = "",
 	.what = "tries configuration, plug-ins, sources and stores: a go/no-go list",
-	.text = "Writes and removes one small object below .difusor/ in each store, to prove what "
-                "it may. "
-		"Exit 8\nwhere a point is no-go.",
+	.text = "Writes and removes one small object below .difusor/ in each store, to prove\n"
+		"what it may. Exit 8 where a point is no-go.",
 	.run = run,
 };

@@ -159,9 +159,8 @@ const struct dif_verb_row dif_verb_options = {
 	.min_words = 1,
 	.max_words = 1,
 	.what = "prints the options of a plug-in, or of a section",
-	.text = "PLUGIN is a name from 'difusor plugins', the file of one, or agent, source, "
-                "store, "
-		"destination or\nclass for the sections of the configuration.",
+	.text = "PLUGIN is a name from 'difusor plugins', the file of one, or agent, source,\n"
+		"store, destination or class for the sections of the configuration.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

@@ -93,7 +93,7 @@ const struct dif_verb_row dif_verb_plugins = {
 	.words = "[DIR or FILE.so]",
 	.max_words = 1,
 	.what = "lists the plug-ins that load, and why the others do not",
-	.text = "Without a path, the folder that the configuration names. Exit 15 where one was "
+	.text = "Without a path, the folder that the configuration names. Exit 15 where one was\n"
 		"refused.",
 	.run = run,
 };

@@ -1,5 +1,5 @@
-/* publish FILE.zip - one package to every destination, then exit. Where an agent holds the state, the
- * file is handed to it and its answer awaited. */
+/* publish FILE.zip - one package to every destination, then exit. Where an agent holds the state,
+ * the file is handed to it and its answer awaited. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -254,9 +254,9 @@ const struct dif_verb_row dif_verb_publish = {
 	.min_words = 1,
 	.max_words = 1,
 	.what = "checks one package and delivers it to every destination",
-	.text = "Only what changed is uploaded; deletions come last and after the grace time. A "
-                "second "
-		"run of the\nsame package repairs what is missing, or exits 9 where nothing is.",
+	.text = "Only what changed is uploaded; deletions come last and after the grace time. A\n"
+		"second run of the same package repairs what is missing, or exits 9 where\n"
+		"nothing is.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

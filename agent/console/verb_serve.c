@@ -1,4 +1,5 @@
-/* serve DIR - a small static server for what the `dir` store wrote. Runs until SIGINT or SIGTERM. */
+/* serve DIR - a small static server for what the `dir` store wrote. Runs until SIGINT or SIGTERM.
+ *  */
 #include <stdio.h>
 
 #include "console/cli.h"
@@ -69,9 +70,8 @@ const struct dif_verb_row dif_verb_serve = {
 	.min_words = 1,
 	.max_words = 1,
 	.what = "a small static server for what the dir store wrote",
-	.text = "For demonstrations, mirrors and tests: headers from the metadata, .gz siblings to "
-                "clients "
-		"that\naccept them, and the nearest index.html upward for deep links.",
+	.text = "For demonstrations, mirrors and tests: headers from the metadata, .gz siblings\n"
+		"to clients that accept them, and the nearest index.html upward for deep links.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.no_config = true,

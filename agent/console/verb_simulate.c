@@ -106,10 +106,9 @@ const struct dif_verb_row dif_verb_simulate = {
 	.name = "simulate",
 	.words = "",
 	.what = "writes a rehearsal package of the real shape",
-	.text = "The same cut, seed and scale give the same bytes. Cut N+1 follows from cut N as "
-		"counting does.\nIt is marked as a rehearsal, so only profile = rehearsal "
-                "publishes "
-		"it.",
+	.text = "The same cut, seed and scale give the same bytes. Cut N+1 follows from cut N\n"
+		"as counting does. It is marked as a rehearsal, so only profile = rehearsal\n"
+		"publishes it.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.no_config = true,

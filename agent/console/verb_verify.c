@@ -117,9 +117,8 @@ const struct dif_verb_row dif_verb_verify = {
 	.min_words = 1,
 	.max_words = 1,
 	.what = "checks a package as publishing would, and says why it is refused",
-	.text = "Exit 0: good; 5: digest or CRC mismatch; 6: unsafe, unreadable, over a limit or "
-                "no "
-		"site.",
+	.text = "Exit 0: good; 5: digest or CRC mismatch; 6: unsafe, unreadable, over a limit\n"
+		"or no site.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.no_config = true,

@@ -29,7 +29,8 @@ struct dif_inbox_result {
 /* Puts a job in. id is made here and points into a. */
 bool dif_inbox_put(struct dif_arena *a, const char *state, struct dif_inbox_job *job,
                    struct dif_error *err);
-/* The oldest job, or NULL: none. A job that cannot be read is answered with the reason and removed. */
+/* The oldest job, or NULL: none. A job that cannot be read is answered with the reason and
+ * removed. */
 const struct dif_inbox_job *dif_inbox_next(struct dif_arena *a, const char *state);
 bool dif_inbox_answer(const char *state, const struct dif_inbox_job *job,
                       const struct dif_inbox_result *result, struct dif_error *err);

@@ -1,9 +1,10 @@
-/* probe - proves what a store can do with conditional writes, by trying it (a store that does not know
- * If-None-Match may ignore it and answer 200).
+/* probe - proves what a store can do with conditional writes, by trying it (a store that does not
+ * know If-None-Match may ignore it and answer 200).
  *
- * On an object below .difusor/: create; create again must be refused; replace with a wrong tag must be
- * refused; replace with the right tag, as it is, then without its quotes, must work, and that form is
- * remembered. The object is removed again. The verdict is a fact in the state for 24 h.
+ * On an object below .difusor/: create; create again must be refused; replace with a wrong tag
+ * must be refused; replace with the right tag, as it is, then without its quotes, must work, and
+ * that form is remembered. The object is removed again. The verdict is a fact in the state for 24
+ * h.
  */
 #ifndef DIF_FLOW_PROBE_H
 #define DIF_FLOW_PROBE_H
@@ -17,8 +18,8 @@ bool dif_probe_recall(struct dif_destination *d, struct dif_state *state);
 struct dif_probe_run;
 /* Tries it. Sets destination->fence and bare_tags, then calls done once, on the loop, never before
  * this returns. err: cls OK also for an unfenced store; else why nothing is known (unreachable, may
- * not write). state NULL: not remembered. deadline_ms: of each request. NULL: out of memory, done is
- * not called. */
+ * not write). state NULL: not remembered. deadline_ms: of each request. NULL: out of memory, done
+ * is not called. */
 struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_state *state,
                                       int64_t deadline_ms,
                                       void (*done)(void *data, const struct dif_error *err),

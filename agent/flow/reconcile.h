@@ -1,9 +1,9 @@
-/* reconcile - looks whether a destination still is what we think it is (rule 3: heals what a request
- * in flight may have done, or another hand).
+/* reconcile - looks whether a destination still is what we think it is (rule 3: heals what a
+ * request in flight may have done, or another hand).
  *
- * HEAD of the marker, then of the root's index.html and of a rotating sample of the keys we hold. A key
- * whose tag is not the remembered one is marked unknown, so that the next delivery writes it again.
- * Costs some twenty requests a round.
+ * HEAD of the marker, then of the root's index.html and of a rotating sample of the keys we hold.
+ * A key whose tag is not the remembered one is marked unknown, so that the next delivery writes
+ * it again. Costs some twenty requests a round.
  */
 #ifndef DIF_FLOW_RECONCILE_H
 #define DIF_FLOW_RECONCILE_H

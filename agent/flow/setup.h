@@ -1,6 +1,6 @@
-/* setup - what every verb that touches the clouds stands on, opened from one configuration and closed
- * in order: engine, plug-ins, stores, destinations, state, archive, spool. One per process, on the
- * loop thread. */
+/* setup - what every verb that touches the clouds stands on, opened from one configuration and
+ * closed in order: engine, plug-ins, stores, destinations, state, archive, spool. One per
+ * process, on the loop thread. */
 #ifndef DIF_FLOW_SETUP_H
 #define DIF_FLOW_SETUP_H
 
@@ -12,8 +12,10 @@
 
 enum dif_setup_mode {
 	DIF_SETUP_CONFIG, /* configuration, plug-ins and instances only: check */
-	DIF_SETUP_READ, /* and the state, read-only, if there is one: audit, status, history, dry runs */
-	DIF_SETUP_OWN /* and the state with its lock, the archive, the spool: run, publish */
+	/* and the state, read-only, if there is one: audit, status, history, dry runs */
+	DIF_SETUP_READ,
+	/* and the state with its lock, the archive, the spool: run, publish */
+	DIF_SETUP_OWN
 };
 
 struct dif_setup {
@@ -29,8 +31,8 @@ struct dif_setup {
 };
 
 /* Opens everything or nothing. Errors carry exit 3 (configuration), 15 (a plug-in that the
- * configuration needs is missing or refused) or 1 (the state is held: the sentence names the pid). A
- * fresh state is refilled with the cuts of the archive. */
+ * configuration needs is missing or refused) or 1 (the state is held: the sentence names the
+ * pid). A fresh state is refilled with the cuts of the archive. */
 struct dif_setup *dif_setup_open(const char *config_file, enum dif_setup_mode mode,
                                  struct dif_error *err);
 /* Commits what is queued, closes all instances, runs the loop dry, frees. Nothing may be running on

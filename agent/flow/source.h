@@ -1,11 +1,11 @@
-/* source - where packages come from: polls one source through its plug-in, downloads what is new with
- * resume, and hands over files.
+/* source - where packages come from: polls one source through its plug-in, downloads what is new
+ * with resume, and hands over files.
  *
  * A poll is a conditional head or get; a change (tag or Last-Modified) starts a download into
- * state/incoming, by ranges that name the tag, resumed after a cut; the side-car digest is read before
- * and after, so that a package replaced in mid-read is noticed. For a store with many objects
- * (`prefix`), the newest object below the prefix is the package. Throughput and TLS version of each
- * download are recorded in the log and in the state's facts (scope "source:NAME").
+ * state/incoming, by ranges that name the tag, resumed after a cut; the side-car digest is read
+ * before and after, so that a package replaced in mid-read is noticed. For a store with many
+ * objects (`prefix`), the newest object below the prefix is the package. Throughput and TLS
+ * version of each download are recorded in the log and in the state's facts (scope "source:NAME").
  */
 #ifndef DIF_FLOW_SOURCE_H
 #define DIF_FLOW_SOURCE_H

@@ -1,5 +1,5 @@
-/* zip - writes a ZIP archive of stored and deflated entries, front to back, without a clock: the same
- * entries give the same bytes. Times are fixed unless given. */
+/* zip - writes a ZIP archive of stored and deflated entries, front to back, without a clock: the
+ * same entries give the same bytes. Times are fixed unless given. */
 #ifndef DIF_REHEARSAL_ZIP_H
 #define DIF_REHEARSAL_ZIP_H
 

@@ -206,8 +206,8 @@ enum dif_file_verb { DIF_FILE_STAT, DIF_FILE_PUT, DIF_FILE_GET, DIF_FILE_REMOVE,
 
 /* A confined file call below the instance's root (caps.root): no symlink is followed, nothing
  * leaves the root. Paths with a component `.difusor` lie in caps.side instead, and LIST never shows
- * them. PUT is one transaction: compare, write a temporary file, attributes, fsync, rename, fsync of
- * the folder. */
+ * them. PUT is one transaction: compare, write a temporary file, attributes, fsync, rename, fsync
+ * of the folder. */
 struct dif_file_call {
 	uint32_t verb;      /* enum dif_file_verb */
 	uint32_t if_absent; /* PUT: 412 where the file exists */
