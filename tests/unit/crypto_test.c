@@ -135,7 +135,7 @@ TEST(hmac_matches_rfc_4231)
 
 /* A throwaway 2048 bit key, made for this test, as PKCS#8 and as PKCS#1; and what
  * `openssl dgst -sha256 -sign` says of the message. RSASSA-PKCS1-v1_5 is deterministic. */
-#include "tests/unit/support/rsa_key.h"
+#include "unit/support/rsa_key.h"
 
 static void check_sign(const char *pem)
 {

@@ -1,11 +1,11 @@
 /* script - see the header. A call reads its body first (a stream may say "later"), then meets its
  * expectation, then waits in `ready` for the timer that delivers. */
-#include "tests/unit/support/script.h"
+#include "unit/support/script.h"
 
 #include <strings.h>
 
 #include "base/list.h"
-#include "tests/support.h"
+#include "support.h"
 
 #define SEEN_MAX 4096
 #define REPLY_MAX_DEFAULT (1u << 20)
