@@ -127,6 +127,16 @@ static bool find_exactly(int root, const char *path, bool gzip, struct found *f)
 	return true;
 }
 
+static bool has_dots(const char *path)
+{
+	for (const char *at = path; (at = strstr(at, "..")) != NULL; at += 2) {
+		if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == '\0')) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The file itself, the index of a folder, or for a path without a dot in its last part the nearest
  * index.html upward. */
 static bool find(int root, const char *path, bool gzip, struct found *f)
@@ -138,7 +148,7 @@ static bool find(int root, const char *path, bool gzip, struct found *f)
 	if (n > 0 && *last != '\0' && find_exactly(root, path, gzip, f)) {
 		return true;
 	}
-	if (strchr(last, '.') != NULL || n + sizeof "/index.html" > sizeof name) {
+	if (strchr(last, '.') != NULL || has_dots(path) || n + sizeof "/index.html" > sizeof name) {
 		return false;
 	}
 	memcpy(name, path, n + 1);
