@@ -14,22 +14,24 @@ struct dif_source_config {
 	const char *name; /* "ine", of [source ine] */
 	const char *section;
 	const char *plugin;
-	const char *digest;     /* "{url}.sha256", NULL: none */
-	const char *require;    /* sha256, crc, double-fetch */
-	const char *order;      /* source, name:REGEX, json:ENTRY#POINTER */
-	const char *prefix;     /* a store as source: newest object under it; NULL with url */
+	const char *digest; /* "{url}.sha256", NULL: none */
+	const char
+		*require;   /* sha256, crc, double-fetch; by default sha256 where there is a digest,
+	                           else double-fetch */
+	const char *order;  /* source, name:REGEX, json:ENTRY#POINTER */
+	const char *prefix; /* a store as source: newest object under it; NULL with url */
 	int64_t every, timeout; /* ms */
 };
 
 struct dif_store_config {
 	const char *name, *section, *plugin;
+	bool used; /* by a destination */
 };
 
 struct dif_destination_config {
 	const char *name, *section, *store;
 	const char *prefix;     /* "" or "a/b/": keys below it are ours */
-	const char *public_url; /* NULL: none */
-	int64_t weight;
+	const char *public_url; /* with a slash at its end; NULL: none */
 	int64_t grace, barrier; /* ms */
 	uint32_t adopt;         /* may take over foreign keys */
 	const char *store_as;   /* "identity", "gzip" or NULL: by class */
@@ -41,6 +43,7 @@ struct dif_config {
 	struct dif_ini_entry *entries; /* for dif_instance_open */
 	const char *file;
 	const char *state, *archive, *plugins;
+	const char *log;  /* least level of log lines; NULL: not said */
 	uint32_t profile; /* enum dif_profile */
 	int64_t memory;   /* budget of body buffers, bytes */
 	struct dif_limits limits;
@@ -52,14 +55,17 @@ struct dif_config {
 };
 
 /* Reads file and the plug-in folder's INIs, checks everything that can be checked without opening
- * plug-ins (that a destination's store exists, unique names, prefix form). Unknown sections and
- * keys of ours are errors here; keys of plug-ins are checked by dif_instance_open, and what nobody
- * used by dif_config_check_unused afterwards. NULL: err with file and line (exit 3). */
+ * plug-ins (that a destination's store exists, unique names, prefix form and overlap). Unknown
+ * sections and keys of ours are errors here; keys of plug-ins are checked by dif_instance_open, and
+ * what nobody used by dif_config_check_unused afterwards (a store that no destination uses is not
+ * opened, so its keys count as used). NULL: err with file and line (exit 3). */
 struct dif_config *dif_config_load(const char *file, struct dif_error *err);
 void dif_config_free(struct dif_config *c);
 bool dif_config_check_unused(const struct dif_config *c, struct dif_error *err);
 /* Option rows by section kind ("agent", "source", "store", "destination", "class") for help, manual
  * and example files. */
 const struct dif_option *dif_config_rows(const char *kind, uint32_t *n);
+/* Where plug-ins are when nobody says: plugins.d beside the program, else the system's. */
+const char *dif_config_default_plugins(void);
 
 #endif

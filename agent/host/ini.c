@@ -39,7 +39,7 @@ struct reading {
 	struct dif_map seen; /* "[section" and "section]key", in this file */
 	const char *section;
 	struct dif_ini_entry *header; /* the section's keyless entry while it has no other */
-	uint32_t line;
+	uint32_t line, section_line;
 	bool secret_ok, failed;
 	struct dif_error *err;
 };
@@ -74,8 +74,11 @@ static struct dif_ini_entry *append(struct reading *r)
 		refuse(r, "out of memory");
 		return NULL;
 	}
-	*e = (struct dif_ini_entry){
-		.section = r->section, .file = r->file, .line = r->line, .secret_ok = r->secret_ok};
+	*e = (struct dif_ini_entry){.section = r->section,
+	                            .file = r->file,
+	                            .line = r->line,
+	                            .section_line = r->section_line,
+	                            .secret_ok = r->secret_ok};
 	*r->tail = e;
 	r->tail = &e->next;
 	return e;
@@ -121,6 +124,7 @@ static void open_section(struct reading *r, const char *p, const char *end)
 	if (is_new(r, dif_arena_fmt(r->arena, "[%s", name),
 	           "this section is in the file already: bring the two together")) {
 		r->section = name;
+		r->section_line = r->line;
 		r->header = append(r);
 	}
 }
@@ -270,13 +274,12 @@ bool dif_ini_read(struct dif_arena *a, const char *path, struct dif_ini_entry **
 	}
 	struct stat st;
 	if (fstat(fd, &st) != 0) {
-		dif_error_set(err, DIF_PERMANENT, "could not read '%s': %s", path, strerror(errno));
+		dif_error_set(err, DIF_PERMANENT, "%s", strerror(errno));
 		goto fail_fd;
 	}
 	char *text = NULL;
 	size_t n = 0;
 	if (!dif_path_read_all(fd, FILE_MAX, &text, &n, err)) {
-		dif_error_wrap(err, "could not read '%s': ", path);
 		goto fail_fd;
 	}
 	bool tight = (st.st_mode & 07777 & ~(mode_t)SECRET_MODE) == 0;
@@ -289,6 +292,7 @@ bool dif_ini_read(struct dif_arena *a, const char *path, struct dif_ini_entry **
 fail_fd:
 	close(fd);
 fail:
+	dif_error_wrap(err, "could not read '%s': ", path);
 	if (err != NULL) {
 		err->exit = DIF_EXIT_CONFIG;
 	}

@@ -12,9 +12,9 @@ struct dif_ini_entry {
 	const char *section; /* "store aws", as written between the brackets, inner blanks folded */
 	const char *key, *value;
 	const char *file;
-	uint32_t line;
-	bool secret_ok; /* the file is 0640 or tighter: inline secrets are allowed */
-	bool used;      /* for whoever reads: unknown keys are those never used */
+	uint32_t line, section_line; /* of the key, of its section's header */
+	bool secret_ok;              /* the file is 0640 or tighter: inline secrets are allowed */
+	bool used;                   /* for whoever reads: unknown keys are those never used */
 	struct dif_ini_entry *next;
 };
 

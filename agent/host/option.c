@@ -312,9 +312,9 @@ bool dif_option_bind(const struct dif_option *rows, uint32_t n, struct dif_ini_e
                      const char *section, void *self, struct dif_arena *a, struct dif_error *err)
 {
 	const struct dif_ini_entry *head = find(list, section, NULL);
-	const char *where =
-		head == NULL ? dif_arena_fmt(a, "[%s]: ", section)
-			     : dif_arena_fmt(a, "%s:%u: [%s]: ", head->file, head->line, section);
+	const char *where = head == NULL ? dif_arena_fmt(a, "[%s]: ", section)
+	                                 : dif_arena_fmt(a, "%s:%u: [%s]: ", head->file,
+	                                                 head->section_line, section);
 	for (uint32_t i = 0; i < n; i++) {
 		if (!bind(&rows[i], find(list, section, rows[i].name), where, self, a, err)) {
 			return false;

@@ -1,0 +1,311 @@
+/* config_check - what a section may be called, and what one value says about another. */
+#include <regex.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flow/config_private.h"
+
+#define NAME_MAX_BYTES 64
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+/* --- sections --- */
+
+/* Kinds that the design knows and this version does not serve. A section that is read and ignored
+ * would let its owner believe in a purge or a failover that never comes. */
+static const struct {
+	const char *kind, *what;
+} unknown_yet[] = {
+	{"cdn", "CDN plug-ins"},
+	{"steering", "steering plug-ins"},
+	{"lease", "lease plug-ins"},
+};
+
+static bool check_name(const struct dif_config *c, const struct dif_ini_entry *e, const char *name,
+                       struct dif_error *err)
+{
+	size_t n = strlen(name);
+	if (n == 0) {
+		return dif_config_refuse(c, e->section, NULL, err,
+		                         "section [%s] needs a name: [%s NAME]", e->section,
+		                         e->section);
+	}
+	if (n > NAME_MAX_BYTES || strspn(name, NAME_CHARACTERS) != n || *name == '.' ||
+	    *name == '-') {
+		return dif_config_refuse(c, e->section, NULL, err,
+		                         "section [%.100s]: a name has at most 64 letters, digits, "
+		                         "dots, dashes and underscores",
+		                         e->section);
+	}
+	return true;
+}
+
+static bool check_section(const struct dif_config *c, const struct dif_ini_entry *e,
+                          struct dif_error *err)
+{
+	size_t n = strcspn(e->section, " ");
+	const char *name = e->section + n + (e->section[n] == ' ');
+	if (strcmp(e->section, "agent") == 0) {
+		return strcmp(e->file, c->file) == 0 ||
+		       dif_config_refuse(c, e->section, NULL, err,
+		                         "section [agent] belongs into '%s'", c->file);
+	}
+	char kind[16] = "";
+	if (n < sizeof kind) {
+		memcpy(kind, e->section, n);
+		kind[n] = '\0';
+	}
+	for (size_t i = 0; i < DIF_LEN(unknown_yet); i++) {
+		if (strcmp(kind, unknown_yet[i].kind) == 0) {
+			return dif_config_refuse(c, e->section, NULL, err,
+			                         "section [%.100s]: %s are not in this version; "
+			                         "take it out",
+			                         e->section, unknown_yet[i].what);
+		}
+	}
+	uint32_t rows = 0;
+	if (strcmp(kind, "agent") == 0 || dif_config_rows(kind, &rows) == NULL) {
+		return dif_config_refuse(c, e->section, NULL, err,
+		                         "unknown section [%.100s]; known are [agent], [source "
+		                         "NAME], [store NAME], [destination NAME], [class NAME]",
+		                         e->section);
+	}
+	return check_name(c, e, name, err);
+}
+
+bool dif_config_check_sections(const struct dif_config *c, struct dif_error *err)
+{
+	const struct dif_ini_entry *last = NULL;
+	for (const struct dif_ini_entry *e = c->entries; e != NULL; last = e, e = e->next) {
+		/* A file has a section once, so its entries stand together. */
+		if (last != NULL && last->file == e->file &&
+		    strcmp(last->section, e->section) == 0) {
+			continue;
+		}
+		for (const struct dif_ini_entry *o = c->entries; o != e; o = o->next) {
+			if (strcmp(o->section, e->section) == 0) {
+				return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
+				                      "%s:%u: section [%s] is in %s:%u already",
+				                      e->file, e->section_line, e->section, o->file,
+				                      o->section_line);
+			}
+		}
+		if (!check_section(c, e, err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- sources --- */
+
+static bool check_order(const struct dif_config *c, const struct dif_source_config *s,
+                        struct dif_error *err)
+{
+	if (strcmp(s->order, "source") == 0) {
+		return true;
+	}
+	if (strncmp(s->order, "name:", 5) == 0) {
+		regex_t regex;
+		int rc = regcomp(&regex, s->order + 5, REG_EXTENDED);
+		char why[128] = "it is empty";
+		if (rc == 0) {
+			regfree(&regex);
+		} else {
+			regerror(rc, &regex, why, sizeof why);
+		}
+		return (rc == 0 && s->order[5] != '\0') ||
+		       dif_config_refuse(c, s->section, "order", err,
+		                         "could not use the regular expression of 'order': %s",
+		                         why);
+	}
+	const char *pointer = strchr(s->order, '#');
+	if (strncmp(s->order, "json:", 5) == 0 && pointer != NULL && pointer > s->order + 5 &&
+	    (pointer[1] == '/' || pointer[1] == '\0')) {
+		return true;
+	}
+	return dif_config_refuse(c, s->section, "order", err,
+	                         "could not use option 'order': '%.100s' is neither source, "
+	                         "name:REGEX nor json:ENTRY#/POINTER",
+	                         s->order);
+}
+
+static bool check_source(const struct dif_config *c, struct dif_source_config *s,
+                         struct dif_error *err)
+{
+	if (s->require == NULL) {
+		s->require = s->digest != NULL ? "sha256" : "double-fetch";
+	}
+	bool wants_digest = strcmp(s->require, "sha256") == 0;
+	if (wants_digest != (s->digest != NULL)) {
+		return wants_digest
+		               ? dif_config_refuse(c, s->section, "require", err,
+		                                   "require = sha256 needs digest = ADDRESS, for "
+		                                   "example {url}.sha256")
+		               : dif_config_refuse(c, s->section, "require", err,
+		                                   "with require = %s nothing would read the "
+		                                   "digest: take one of the two out",
+		                                   s->require);
+	}
+	return check_order(c, s, err);
+}
+
+/* --- destinations --- */
+
+static bool is_prefix_good(const char *p)
+{
+	if (*p == '/') {
+		return false;
+	}
+	for (const char *at = p; *at != '\0';) {
+		size_t n = strcspn(at, "/");
+		if (n == 0 || (n == 1 && *at == '.') || (n == 2 && strncmp(at, "..", 2) == 0) ||
+		    (n == 8 && strncmp(at, ".difusor", 8) == 0)) {
+			return false;
+		}
+		for (size_t i = 0; i < n; i++) {
+			if ((unsigned char)at[i] < ' ' || at[i] == '\\' || at[i] == 0x7f) {
+				return false;
+			}
+		}
+		at += n + (at[n] == '/');
+	}
+	return true;
+}
+
+static const char *with_slash(struct dif_config *c, const char *s)
+{
+	size_t n = strlen(s);
+	return n == 0 || s[n - 1] == '/' ? s : dif_arena_fmt(&c->arena, "%s/", s);
+}
+
+/* Readers are served over TLS (design rule 10); only a machine's own address may do without. */
+static bool is_public_url_safe(const char *url)
+{
+	static const char *const loopback[] = {"localhost", "127.", "[::1]"};
+	if (strncmp(url, "http://", 7) != 0) {
+		return true;
+	}
+	for (size_t i = 0; i < DIF_LEN(loopback); i++) {
+		size_t n = strlen(loopback[i]);
+		const char *rest = url + 7 + n;
+		if (strncmp(url + 7, loopback[i], n) != 0) {
+			continue;
+		}
+		size_t host = strcspn(rest, ":/"); /* of 127.x.y.z */
+		if (i == 1 ? strspn(rest, "0123456789.") == host : host == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool check_destination(struct dif_config *c, struct dif_destination_config *d,
+                              struct dif_error *err)
+{
+	struct dif_store_config *store = NULL;
+	for (uint32_t i = 0; i < c->nstores; i++) {
+		store = strcmp(c->stores[i].name, d->store) == 0 ? &c->stores[i] : store;
+	}
+	if (store == NULL) {
+		return dif_config_refuse(c, d->section, "store", err,
+		                         "there is no section [store %s]", d->store);
+	}
+	store->used = true;
+	if (!is_prefix_good(d->prefix)) {
+		return dif_config_refuse(
+			c, d->section, "prefix", err,
+			"could not use option 'prefix': '%.100s' is no folder of "
+			"the form a/b/ (no / at its begin, no empty part, no . and "
+			"no .., not .difusor)",
+			d->prefix);
+	}
+	d->prefix = with_slash(c, d->prefix);
+	if (d->public_url != NULL) {
+		if (!is_public_url_safe(d->public_url)) {
+			return dif_config_refuse(c, d->section, "public_url", err,
+			                         "could not use option 'public_url': readers are "
+			                         "served over https; http is for loopback only");
+		}
+		d->public_url = with_slash(c, d->public_url);
+	}
+	if (d->siblings != NULL && d->store_as != NULL && strcmp(d->store_as, "gzip") == 0) {
+		return dif_config_refuse(c, d->section, "siblings", err,
+		                         "siblings = gzip beside store_as = gzip would store the "
+		                         "same bytes twice: take one of the two out");
+	}
+	return true;
+}
+
+static bool do_overlap(const char *a, const char *b)
+{
+	size_t na = strlen(a), nb = strlen(b);
+	return strncmp(a, b, na < nb ? na : nb) == 0;
+}
+
+/* Each would take what the other put for its own and delete it. */
+static bool check_overlap(const struct dif_config *c, struct dif_error *err)
+{
+	for (uint32_t i = 0; i < c->ndestinations; i++) {
+		for (uint32_t j = 0; j < i; j++) {
+			const struct dif_destination_config *a = &c->destinations[i],
+							    *b = &c->destinations[j];
+			if (strcmp(a->store, b->store) == 0 && do_overlap(a->prefix, b->prefix)) {
+				return dif_config_refuse(
+					c, a->section, "prefix", err,
+					"destinations '%s' and '%s' share a part of store '%s' "
+					"(prefixes '%s' and '%s'): give each a folder of its own",
+					b->name, a->name, a->store, b->prefix, a->prefix);
+			}
+		}
+	}
+	return true;
+}
+
+/* --- all --- */
+
+static bool check_classes(const struct dif_config *c, struct dif_error *err)
+{
+	for (uint32_t i = 0; i < c->nclasses; i++) {
+		const struct dif_class_rule *r = &c->classes[i];
+		if (r->phase == DIF_ENTRY && r->store_as == DIF_GZIP) {
+			const char *section = r->name - strlen("class "); /* see bind_class */
+			return dif_config_refuse(
+				c, section, "store_as", err,
+				"entry pages are stored as identity, so that every "
+				"client can read them");
+		}
+	}
+	return true;
+}
+
+static bool check_limits(const struct dif_config *c, struct dif_error *err)
+{
+	if (c->limits.entry > c->limits.total) {
+		return dif_config_refuse(c, "agent", "max_entry", err,
+		                         "max_entry is more than max_total");
+	}
+	if (c->limits.component > c->limits.name) {
+		return dif_config_refuse(c, "agent", "max_component", err,
+		                         "max_component is more than max_name");
+	}
+	return true;
+}
+
+bool dif_config_check(struct dif_config *c, struct dif_error *err)
+{
+	if (c->ndestinations == 0) {
+		return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
+		                      "%s: there is no [destination NAME] to publish to", c->file);
+	}
+	for (uint32_t i = 0; i < c->nsources; i++) {
+		if (!check_source(c, &c->sources[i], err)) {
+			return false;
+		}
+	}
+	for (uint32_t i = 0; i < c->ndestinations; i++) {
+		if (!check_destination(c, &c->destinations[i], err)) {
+			return false;
+		}
+	}
+	return check_overlap(c, err) && check_classes(c, err) && check_limits(c, err);
+}

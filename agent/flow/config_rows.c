@@ -1,0 +1,279 @@
+/* config_rows - every key of our own sections, with its default, bounds and help. What a plug-in's
+ * section takes besides comes from the plug-in. */
+#include "flow/config_private.h"
+
+#define KIB (1LL << 10)
+#define MIB (1LL << 20)
+#define GIB (1LL << 30)
+#define SECOND 1000LL
+#define HOUR (3600 * SECOND)
+#define DAY (24 * HOUR)
+
+#define AT(member) .offset = offsetof(struct dif_config_agent, member)
+static const struct dif_option agent_rows[] = {
+	{.name = "state",
+         .type = DIF_FILE_PATH,
+         .flags = DIF_NEEDED,
+         AT(state),
+         .help = "Folder for what the agent remembers. It is created if its parent exists."},
+	{.name = "archive",
+         .type = DIF_FILE_PATH,
+         AT(archive),
+         .help = "Folder where every package is kept. STATE/archive unless said. Nothing in it is "
+                 "deleted."},
+	{.name = "plugins",
+         .type = DIF_FILE_PATH,
+         AT(plugins),
+         .help = "Folder of plug-ins (*.so) and their configuration (*.ini, read in name order). "
+                 "plugins.d beside the program unless said, else /usr/lib/difusor/plugins.d."},
+	{.name = "profile",
+         .def = "production",
+         .type = DIF_ENUM,
+         .choices = "production rehearsal",
+         AT(profile),
+         .help = "What is published here. Under production a rehearsal package is refused."},
+	{.name = "memory",
+         .def = "64MiB",
+         .type = DIF_SIZE,
+         .min = 16 * MIB,
+         .max = 16 * GIB,
+         AT(memory),
+         .help = "Memory for the bodies of uploads, for all destinations together."},
+	{.name = "log",
+         .type = DIF_ENUM,
+         .choices = "debug info warning error",
+         AT(log),
+         .help = "The least important log lines that are written."},
+	{.name = "max_package",
+         .def = "512MiB",
+         .type = DIF_SIZE,
+         .min = KIB,
+         .max = 64 * GIB,
+         AT(limits.package),
+         .help = "Largest package."},
+	{.name = "max_entries",
+         .def = "100000",
+         .type = DIF_INT,
+         .min = 1,
+         .max = 5000000,
+         AT(limits.entries),
+         .help = "Most entries in a package."},
+	{.name = "max_entry",
+         .def = "512MiB",
+         .type = DIF_SIZE,
+         .min = KIB,
+         .max = 64 * GIB,
+         AT(limits.entry),
+         .help = "Largest entry, unpacked."},
+	{.name = "max_total",
+         .def = "2GiB",
+         .type = DIF_SIZE,
+         .min = KIB,
+         .max = 256 * GIB,
+         AT(limits.total),
+         .help = "All entries of a package together, unpacked."},
+	{.name = "max_name",
+         .def = "900",
+         .type = DIF_INT,
+         .min = 16,
+         .max = 1024,
+         AT(limits.name),
+         .help = "Longest name of an entry with its folders, in bytes. Stores take 1024 with the "
+                 "prefix."},
+	{.name = "max_component",
+         .def = "255",
+         .type = DIF_INT,
+         .min = 16,
+         .max = 255,
+         AT(limits.component),
+         .help = "Longest single part of a name, in bytes."},
+	{.name = "max_segments",
+         .def = "64",
+         .type = DIF_INT,
+         .min = 1,
+         .max = 256,
+         AT(limits.segments),
+         .help = "Most parts of a name, which is how deep folders go."},
+};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct dif_source_config, member)
+static const struct dif_option source_rows[] = {
+	{.name = "plugin",
+         .type = DIF_STRING,
+         .flags = DIF_NEEDED,
+         .min = 1,
+         .max = 64,
+         AT(plugin),
+         .help = "The store plug-in that reads the source: https, dir, s3, gcs, azure."},
+	{.name = "digest",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 2048,
+         AT(digest),
+         .help = "Where the digest of a package is; {url} stands for the package's own address. "
+                 "Example: {url}.sha256"},
+	{.name = "require",
+         .type = DIF_ENUM,
+         .choices = "sha256 crc double-fetch",
+         AT(require),
+         .help = "What a package must bring to be accepted: the right digest; nothing but its own "
+                 "checksums; or the same bytes when it is fetched a second time. Unless said: "
+                 "sha256 where there is a digest, else double-fetch."},
+	{.name = "order",
+         .def = "source",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 512,
+         AT(order),
+         .help = "What tells which package is newer: source (Last-Modified, else first seen), "
+                 "name:REGEX (the number it finds in the name), json:ENTRY#POINTER (a number in an "
+                 "entry)."},
+	{.name = "prefix",
+         .type = DIF_STRING,
+         .max = 512,
+         AT(prefix),
+         .help = "Of a store with many objects: the newest object below it is the package."},
+	{.name = "every",
+         .def = "15s",
+         .type = DIF_DURATION,
+         .min = SECOND,
+         .max = HOUR,
+         AT(every),
+         .help = "How often the source is asked."},
+	{.name = "deadline",
+         .def = "10min",
+         .type = DIF_DURATION,
+         .min = SECOND,
+         .max = DAY,
+         AT(timeout),
+         .help = "How long one download may take before it is started anew."},
+};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct dif_store_config, member)
+static const struct dif_option store_rows[] = {
+	{.name = "plugin",
+         .type = DIF_STRING,
+         .flags = DIF_NEEDED,
+         .min = 1,
+         .max = 64,
+         AT(plugin),
+         .help = "The plug-in that speaks to the store: dir, s3, gcs, azure. Its own options: "
+                 "difusor options PLUGIN"},
+};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct dif_destination_config, member)
+static const struct dif_option destination_rows[] = {
+	{.name = "store",
+         .type = DIF_STRING,
+         .flags = DIF_NEEDED,
+         .min = 1,
+         .max = 64,
+         AT(store),
+         .help = "The [store NAME] that the site is put into."},
+	{.name = "prefix",
+         .def = "",
+         .type = DIF_STRING,
+         .max = 512,
+         AT(prefix),
+         .help = "Folder of the store that is ours; empty: all of it."},
+	{.name = "public_url",
+         .type = DIF_URL,
+         AT(public_url),
+         .help = "Where readers find the site. Checked by difusor check."},
+	{.name = "grace",
+         .def = "10min",
+         .type = DIF_DURATION,
+         .max = 7 * DAY,
+         AT(grace),
+         .help = "How long an object that the site names no more stays before it is deleted."},
+	{.name = "barrier",
+         .def = "30s",
+         .type = DIF_DURATION,
+         .max = HOUR,
+         AT(barrier),
+         .help = "How long a destination that is ready waits for the others before it shows the "
+                 "new "
+                 "pages."},
+	{.name = "adopt",
+         .def = "no",
+         .type = DIF_BOOL,
+         AT(adopt),
+         .help = "Whether objects that are not ours may be replaced where the site has the same "
+                 "names."},
+	{.name = "store_as",
+         .type = DIF_ENUM,
+         .choices = "identity gzip",
+         AT(store_as),
+         .help = "How all but entry pages are stored. Unless said, the class decides."},
+	{.name = "siblings",
+         .type = DIF_ENUM,
+         .choices = "gzip",
+         AT(siblings),
+         .help = "Puts NAME.gz beside each compressible object, for web servers that look for it. "
+                 "For the dir store."},
+};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct dif_config_class, member)
+static const struct dif_option class_rows[] = {
+	{.name = "match",
+         .type = DIF_STRING,
+         .flags = DIF_NEEDED,
+         .min = 1,
+         .max = 4096,
+         AT(match),
+         .help = "Globs with blanks between them. * and ? stay inside a folder, ** crosses them; a "
+                 "glob without / is compared with the last part of a name."},
+	{.name = "phase",
+         .def = "data",
+         .type = DIF_ENUM,
+         .choices = "asset data aggregate entry",
+         AT(phase),
+         .help = "When it is published: assets and data first, then aggregates, entry pages last."},
+	{.name = "cache_control",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 512,
+         AT(cache_control),
+         .help = "The Cache-Control header."},
+	{.name = "content_type",
+         .type = DIF_STRING,
+         .min = 3,
+         .max = 128,
+         AT(content_type),
+         .help = "The Content-Type header. Unless said, by the name's extension."},
+	{.name = "store_as",
+         .def = "identity",
+         .type = DIF_ENUM,
+         .choices = "identity gzip",
+         AT(store_as),
+         .help = "gzip: stored compressed, with Content-Encoding. Some stores then send it so even "
+                 "to clients that did not ask for it."},
+};
+#undef AT
+
+const struct dif_option *dif_config_rows(const char *kind, uint32_t *n)
+{
+	static const struct {
+		const char *kind;
+		const struct dif_option *rows;
+		uint32_t n;
+	} all[] = {
+		{"agent", agent_rows, DIF_LEN(agent_rows)},
+		{"source", source_rows, DIF_LEN(source_rows)},
+		{"store", store_rows, DIF_LEN(store_rows)},
+		{"destination", destination_rows, DIF_LEN(destination_rows)},
+		{"class", class_rows, DIF_LEN(class_rows)},
+	};
+	for (size_t i = 0; i < DIF_LEN(all); i++) {
+		if (strcmp(all[i].kind, kind) == 0) {
+			*n = all[i].n;
+			return all[i].rows;
+		}
+	}
+	*n = 0;
+	return NULL;
+}
