@@ -32,7 +32,7 @@ struct dif_delivery_events {
 
 struct dif_delivery_job {
 	struct dif_engine *engine;
-	struct dif_state *state; /* NULL: --dry-run, nothing is recorded or written */
+	struct dif_state *state; /* may be NULL in a dry run, which only reads it */
 	struct dif_spool *spool;
 	const struct dif_package *package;
 	struct dif_manifest *manifest;
@@ -40,9 +40,15 @@ struct dif_delivery_job {
 	const struct dif_class_rule *classes;
 	uint32_t nclasses;
 	bool dry_run;
-	int64_t deadline_ms; /* from now */
+	int64_t deadline_ms;    /* from now; 0: 10 min */
+	int64_t unreachable_ms; /* a breaker open for so long counts as not reached; 0: 60 s */
 };
 
+/* The fact of a destination that holds a cut whole: "SHA256 FINGERPRINT DUE", DUE being when its next
+ * orphan may go (ms since 1970), 0: there is none. */
+#define DIF_FACT_WHOLE "whole"
+
+/* NULL: out of memory. Where the destination is busy it waits for its turn. */
 struct dif_delivery *dif_delivery_start(const struct dif_delivery_job *job,
                                         const struct dif_delivery_events *events, void *data);
 void dif_delivery_pass(struct dif_delivery *d); /* the barrier is open */

@@ -25,6 +25,8 @@ struct dif_want {
 	bool sibling;     /* a derived NAME.gz */
 	bool root;        /* index.html of the root */
 	bool foreign;     /* plan: an object that is not ours is in its place */
+	bool written;     /* by the delivery at work */
+	uint32_t broken;  /* times it was read back otherwise than written */
 	const char *type, *encoding, *cache;
 	uint64_t size; /* as stored */
 };

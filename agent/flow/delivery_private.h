@@ -1,0 +1,160 @@
+/* delivery_private - what the files of a delivery share.
+ *
+ *   delivery.c        states, time, end
+ *   delivery_open.c   probe, record, marker, listing, plan
+ *   delivery_put.c    the puts, by phase, and what to do when a condition is lost
+ *   delivery_close.c  verify, remove orphans
+ *
+ * Every request of a delivery is an errand. After each answer the step of the state is called again:
+ * it starts what may start and moves on when nothing is left. A delivery that stops starts nothing
+ * more and ends when its last errand has come back.
+ */
+#ifndef DIF_FLOW_DELIVERY_PRIVATE_H
+#define DIF_FLOW_DELIVERY_PRIVATE_H
+
+#include "base/list.h"
+#include "base/sm.h"
+#include "flow/blob.h"
+#include "flow/delivery.h"
+#include "flow/diff.h"
+#include "flow/probe.h"
+
+enum delivery_state {
+	QUEUED,
+	PROBING,
+	MARKING,
+	LISTING,
+	DIFFING,
+	PUTTING,
+	WAITING, /* at the barrier */
+	FINISHING,
+	VERIFYING,
+	REMOVING,
+	DONE,
+	FAILED,
+	SUPERSEDED,
+	DELIVERY_STATES
+};
+
+#define ROUNDS_MAX 5 /* a key that changes as often as it is read */
+#define BROKEN_MAX 3 /* bytes that arrive otherwise than they left */
+#define HEADS_MAX 64 /* HEADs and GETs side by side; the window decides how many really run */
+#define MARKER_MAX 1024
+
+struct errand {
+	struct dif_link link; /* in the delivery's errands */
+	struct dif_delivery *d;
+	struct dif_op_run *run;
+	void (*cb)(struct errand *e, const struct dif_outcome *out);
+};
+
+struct putting;
+
+struct dif_delivery {
+	struct dif_delivery_job job;
+	const struct dif_delivery_events *events;
+	void *data;
+	struct dif_destination *to;
+	struct dif_state *state; /* NULL in a dry run: nothing is recorded */
+	struct dif_sm sm;
+	struct dif_link waiting; /* for its turn */
+	uv_timer_t kick, tick;
+	uint32_t handles;
+	int64_t deadline, started; /* steady; wall */
+	char *scope;               /* of its facts */
+	char print[17];            /* fingerprint */
+	char epoch[24], order[24]; /* as metadata */
+	struct dif_arena arena;    /* of the delivery's life: keys, tags of foreign objects */
+	struct dif_map foreign;    /* key -> tag */
+	struct dif_wants wants;
+	struct dif_plan plan;
+	bool has_wants, has_plan;
+	struct dif_delivery_counts counts;
+
+	struct dif_link errands;
+	uint32_t busy; /* errands, flushes, probe */
+	bool turn;     /* the destination is ours */
+	bool stopping, superseding, pumping, settled;
+	enum delivery_state end;
+	struct dif_error err;
+
+	struct dif_probe_run *probe;
+	struct {
+		struct errand errand;
+		struct dif_get head;
+		struct dif_put put;
+		struct dif_blob_bytes blob;
+		struct dif_field meta[4];
+		char text[MARKER_MAX];
+		char *tag;
+		bool asked, there, watching;
+		uint32_t rounds;
+	} marker;
+	struct {
+		struct errand errand;
+		struct dif_list in;
+		char *cursor;
+		const char **heads; /* keys whose metadata the list did not tell */
+		uint32_t nheads, room, next;
+		bool begun, complete;
+	} list;
+	struct {
+		struct dif_spool_user *user;
+		struct dif_link slots; /* at work */
+		struct dif_link again; /* gave their memory back */
+		struct dif_want **written;
+		uint32_t nwritten, nslots, phase, next;
+		uint64_t newer; /* keys that another agent wrote later than us */
+		bool passed;
+	} put;
+	struct {
+		struct dif_want **list, **again;
+		uint32_t n, next, nagain;
+		bool chosen;
+	} verify;
+	struct {
+		const char **due;
+		const char **tags;
+		uint32_t n, asked, next;
+		int64_t next_due; /* wall ms; 0: no orphans */
+		bool chosen, packed;
+	} remove;
+};
+
+/* delivery.c */
+void dif_delivery_errand(struct dif_delivery *d, struct errand *e, enum dif_verb_id verb,
+                         const void *in,
+                         void (*cb)(struct errand *e, const struct dif_outcome *out));
+void dif_delivery_busy(struct dif_delivery *d);
+void dif_delivery_idle(struct dif_delivery *d); /* one thing less at work; goes on */
+void dif_delivery_go(struct dif_delivery *d, enum delivery_state to);
+void dif_delivery_stop(struct dif_delivery *d, enum delivery_state end,
+                       const struct dif_error *err);
+void dif_delivery_fail(struct dif_delivery *d, const struct dif_error *err, const char *verb,
+                       const char *key);
+void dif_delivery_guard(struct dif_delivery *d, const char *fmt, ...) DIF_PRINTF(2, 3);
+int64_t dif_delivery_left(const struct dif_delivery *d); /* ms until the deadline */
+void dif_delivery_record(struct dif_delivery *d, bool complete);
+uint32_t dif_delivery_width(const struct dif_delivery *d); /* requests worth starting */
+
+/* The steps, by state. */
+void dif_delivery_probe(struct dif_delivery *d);
+void dif_delivery_mark(struct dif_delivery *d);
+void dif_delivery_list(struct dif_delivery *d);
+void dif_delivery_diff(struct dif_delivery *d);
+void dif_delivery_put(struct dif_delivery *d);
+void dif_delivery_verify(struct dif_delivery *d);
+void dif_delivery_remove(struct dif_delivery *d);
+
+/* delivery_open.c: somebody newer was seen on a key; asks the marker, once. */
+void dif_delivery_watch_marker(struct dif_delivery *d);
+/* delivery_put.c */
+bool dif_delivery_put_again(struct dif_delivery *d, struct dif_want *w, uint32_t broken);
+void dif_delivery_drop_puts(struct dif_delivery *d);
+/* Puts what a store told into held and the state. */
+void dif_delivery_keep(struct dif_delivery *d, const struct dif_held *h);
+void dif_delivery_forget(struct dif_delivery *d, const char *key);
+/* 1: theirs is later than ours, 0: the same place, -1: earlier. */
+int dif_delivery_compare(const struct dif_delivery *d, const struct dif_held *h);
+
+#endif
