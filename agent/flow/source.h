@@ -29,9 +29,14 @@ struct dif_source *dif_source_open(struct dif_setup *s, uint32_t index,
                                                    const struct dif_arrival *),
                                    void *data, struct dif_error *err);
 void dif_source_go(struct dif_source *s); /* what arrived has been taken: polling goes on */
+/* What arrived could not be taken, for a reason of ours (a full disk): it is read once more at the
+ * next poll. Instead of dif_source_go. */
+void dif_source_again(struct dif_source *s);
 const struct dif_source_config *dif_source_config(const struct dif_source *s);
-/* The last failure, cls OK: none; steady time of the last good poll, 0: none yet. */
+/* The last failure, cls OK: none. */
 const struct dif_error *dif_source_error(const struct dif_source *s);
+int64_t
+dif_source_polled(const struct dif_source *s); /* steady ms of the last good poll, 0: none */
 void dif_source_close(struct dif_source *s, void (*closed)(void *data), void *data);
 
 #endif
