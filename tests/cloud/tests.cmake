@@ -1,8 +1,7 @@
 # cloud_store runs one store plug-in against a real server. It is built with the rest, and run by
 # tests/cloud/run, which starts the servers: nothing is registered here that cannot run without them.
-add_executable(cloud_store cloud/store_test.c plugin/support/store.c)
-target_link_libraries(cloud_store PRIVATE unit_support)
-target_include_directories(cloud_store PRIVATE ${CMAKE_SOURCE_DIR})
+add_executable(cloud_store cloud/store_test.c)
+target_link_libraries(cloud_store PRIVATE plugin_support)
 foreach(plugin s3 azure gcs dir https)
   if(TARGET plugin_${plugin})
     add_dependencies(cloud_store plugin_${plugin})
