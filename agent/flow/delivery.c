@@ -151,15 +151,18 @@ int dif_delivery_compare(const struct dif_delivery *d, const struct dif_held *h)
 
 /* --- the end --- */
 
-static void after(struct dif_destination *to)
+static void take_turn(struct dif_delivery *d)
+{
+	dif_list_remove(&d->waiting);
+	d->turn = d->to->busy = true;
+	uv_timer_start(&d->kick, on_kick, 0, 0);
+}
+
+static void give_turn(struct dif_destination *to)
 {
 	to->busy = false;
 	if (!dif_list_empty(&to->waiting)) {
-		struct dif_delivery *next =
-			DIF_ENTRY(to->waiting.next, struct dif_delivery, waiting);
-		dif_list_remove(&next->waiting);
-		next->turn = to->busy = true;
-		uv_timer_start(&next->kick, on_kick, 0, 0);
+		take_turn(DIF_ENTRY(to->waiting.next, struct dif_delivery, waiting));
 	}
 }
 
@@ -203,7 +206,7 @@ static void settle(struct dif_delivery *d)
 		dif_delivery_record(d, d->end == DONE);
 	}
 	if (d->turn) {
-		after(d->to);
+		give_turn(d->to);
 	}
 	if (d->put.user != NULL) {
 		dif_spool_leave(d->put.user, close_timers, d);
@@ -316,6 +319,10 @@ static void on_tick(uv_timer_t *t)
 	if (d->settled) {
 		return;
 	}
+	/* Who was there before may have been no delivery. */
+	if (!d->turn && !d->to->busy && d->to->waiting.next == &d->waiting) {
+		take_turn(d);
+	}
 	if (down != 0 && now - down >= patience && d->sm.state != QUEUED) {
 		dif_error_set(&err, DIF_TRANSIENT,
 		              "could not reach destination '%s': its store has not answered for %s",
@@ -395,8 +402,7 @@ struct dif_delivery *dif_delivery_start(const struct dif_delivery_job *job,
 	if (d->to->busy) {
 		dif_list_add(&d->to->waiting, &d->waiting);
 	} else {
-		d->turn = d->to->busy = true;
-		uv_timer_start(&d->kick, on_kick, 0, 0);
+		take_turn(d);
 	}
 	return d;
 }

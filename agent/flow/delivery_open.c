@@ -75,7 +75,7 @@ static void begin(struct dif_delivery *d)
 	dif_state_flush(d->state, on_flushed, d);
 	if (!dif_probe_recall(d->to, d->state)) {
 		dif_delivery_busy(d);
-		d->probe = dif_probe_start(d->to, d->state, dif_delivery_left(d), on_probed, d);
+		d->probe = dif_probe_start(d->to, d->state, on_probed, d);
 		if (d->probe == NULL) {
 			d->busy--;
 			no_memory(d);

@@ -29,7 +29,6 @@ enum question { CREATE, PLAIN, AGAIN, WRONG, RIGHT, BARE, REMOVE };
 struct dif_probe_run {
 	struct dif_destination *d;
 	struct dif_state *state;
-	int64_t deadline_ms;
 	void (*done)(void *data, const struct dif_error *err);
 	void *data;
 	enum question asking;
@@ -129,8 +128,7 @@ static void ask(struct dif_probe_run *r, enum question q)
 	r->asking = q;
 	if (q == REMOVE) {
 		r->remove = (struct dif_remove){.keys = &r->key, .n = 1};
-		r->op = dif_op_start(r->d->store, DIF_REMOVE, &r->remove, r->deadline_ms, on_answer,
-		                     r);
+		r->op = dif_op_start(r->d->store, DIF_REMOVE, &r->remove, 0, on_answer, r);
 		return;
 	}
 	r->put = (struct dif_put){.key = r->key,
@@ -145,7 +143,7 @@ static void ask(struct dif_probe_run *r, enum question q)
 	} else if (q == BARE) {
 		r->put.if_tag = without_quotes(r);
 	}
-	r->op = dif_op_start(r->d->store, DIF_PUT, &r->put, r->deadline_ms, on_answer, r);
+	r->op = dif_op_start(r->d->store, DIF_PUT, &r->put, 0, on_answer, r);
 }
 
 static void remember_tag(struct dif_probe_run *r, const struct dif_outcome *out)
@@ -242,7 +240,6 @@ static void on_answer(void *data, const struct dif_outcome *out)
 }
 
 struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_state *state,
-                                      int64_t deadline_ms,
                                       void (*done)(void *data, const struct dif_error *err),
                                       void *data)
 {
@@ -258,7 +255,6 @@ struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_stat
 	dif_arena_init(&r->arena, 16 * TAG_MAX, false);
 	r->d = d;
 	r->state = state;
-	r->deadline_ms = deadline_ms;
 	r->done = done;
 	r->data = data;
 	r->key = dif_arena_fmt(&r->arena, "%s.difusor/probe-%s", d->config->prefix, name);

@@ -21,7 +21,6 @@ struct dif_probe_run;
  * not write). state NULL: not remembered. deadline_ms: of each request. NULL: out of memory, done
  * is not called. */
 struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_state *state,
-                                      int64_t deadline_ms,
                                       void (*done)(void *data, const struct dif_error *err),
                                       void *data);
 void dif_probe_cancel(struct dif_probe_run *run); /* done still comes */

@@ -1,0 +1,229 @@
+/* publication - who has arrived, who may go on, how many connections each may have.
+ *
+ * The barrier keeps readers of different clouds close together: behind it come the pages that name
+ * what lies before it. It is a courtesy with a bound: `barrier` of a destination says how long it
+ * waits, counted from the first arrival, and nobody waits for a store that is away.
+ */
+#include "flow/publication.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define CONNECTIONS 256       /* of the agent, design rule 6 */
+#define CONNECTIONS_EACH 128u /* of a destination, design section 9 */
+#define TICK_MS 200
+#define TIMEOUT_MS (10 * 60 * 1000)
+
+struct lane {
+	struct dif_publication *p;
+	struct dif_delivery *delivery;
+	bool arrived, passed, ended;
+};
+
+struct dif_publication {
+	struct dif_publication_job job;
+	void (*ended)(void *data, struct dif_publication *p);
+	void *data;
+	struct lane *lanes;
+	uint32_t n, running;
+	uv_timer_t tick;
+	int64_t first_arrival; /* steady; 0: none yet */
+	bool canceled, closing, closed;
+};
+
+static void share_connections(struct dif_publication *p)
+{
+	uint32_t each = CONNECTIONS / (p->running ? p->running : 1);
+	each = each == 0 ? 1 : each < CONNECTIONS_EACH ? each : CONNECTIONS_EACH;
+	for (uint32_t i = 0; i < p->n; i++) {
+		if (!p->lanes[i].ended) {
+			dif_instance_limit(p->job.destinations[i]->store, each);
+		}
+	}
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct dif_publication *p = h->data;
+	p->closed = true;
+	p->ended(p->data, p);
+}
+
+/* Somebody who may still arrive within a reasonable time. */
+static bool is_expected(const struct dif_publication *p, uint32_t i)
+{
+	const struct lane *l = &p->lanes[i];
+	return !l->ended && !l->arrived &&
+	       dif_instance_down_since(p->job.destinations[i]->store) == 0;
+}
+
+static void look(struct dif_publication *p)
+{
+	int64_t now = dif_steady_ms();
+	bool expected = false;
+	for (uint32_t i = 0; i < p->n; i++) {
+		expected = expected || is_expected(p, i);
+	}
+	for (uint32_t i = 0; i < p->n; i++) {
+		struct lane *l = &p->lanes[i];
+		int64_t patience = p->job.destinations[i]->config->barrier;
+		if (l->arrived && !l->passed && !l->ended &&
+		    (!expected || now - p->first_arrival >= patience)) {
+			l->passed = true;
+			dif_delivery_pass(l->delivery);
+		}
+	}
+	if (p->running == 0 && !p->closing) {
+		p->closing = true;
+		uv_close((uv_handle_t *)&p->tick, on_closed);
+	}
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	look(t->data);
+}
+
+static void on_barrier(void *data, struct dif_delivery *d)
+{
+	struct lane *l = data;
+	(void)d;
+	l->arrived = true;
+	if (l->p->first_arrival == 0) {
+		l->p->first_arrival = dif_steady_ms();
+	}
+	look(l->p);
+}
+
+static void on_ended(void *data, struct dif_delivery *d)
+{
+	struct lane *l = data;
+	(void)d;
+	l->ended = true;
+	l->p->running--;
+	share_connections(l->p);
+	look(l->p);
+}
+
+static void start_lanes(struct dif_publication *p)
+{
+	static const struct dif_delivery_events events = {.at_barrier = on_barrier,
+	                                                  .ended = on_ended};
+	const struct dif_publication_job *job = &p->job;
+	for (uint32_t i = 0; i < p->n; i++) {
+		struct lane *l = &p->lanes[i];
+		struct dif_delivery_job one = {.engine = job->engine,
+		                               .state = job->state,
+		                               .spool = job->spool,
+		                               .package = job->package,
+		                               .manifest = job->manifest,
+		                               .destination = job->destinations[i],
+		                               .classes = job->config->classes,
+		                               .nclasses = job->config->nclasses,
+		                               .dry_run = job->dry_run,
+		                               .deadline_ms = job->timeout_ms > 0 ? job->timeout_ms
+		                                                                  : TIMEOUT_MS,
+		                               .unreachable_ms = job->unreachable_ms};
+		l->p = p;
+		l->delivery = dif_delivery_start(&one, &events, l);
+		/* Without memory for this the agent ends, is started again, and goes on. */
+		assert(l->delivery != NULL);
+		p->running++;
+	}
+}
+
+struct dif_publication *dif_publication_start(const struct dif_publication_job *job,
+                                              void (*ended)(void *data, struct dif_publication *p),
+                                              void *data)
+{
+	struct dif_publication *p = calloc(1, sizeof *p);
+	if (p == NULL) {
+		return NULL;
+	}
+	p->job = *job;
+	p->ended = ended;
+	p->data = data;
+	p->n = job->ndestinations;
+	p->lanes = calloc(p->n ? p->n : 1, sizeof *p->lanes);
+	if (p->lanes == NULL) {
+		free(p);
+		return NULL;
+	}
+	uv_timer_init(&job->engine->loop, &p->tick);
+	p->tick.data = p;
+	uv_timer_start(&p->tick, on_tick, 0, TICK_MS);
+	start_lanes(p);
+	share_connections(p);
+	return p;
+}
+
+void dif_publication_supersede(struct dif_publication *p)
+{
+	for (uint32_t i = 0; i < p->n; i++) {
+		if (!p->lanes[i].ended) {
+			dif_delivery_supersede(p->lanes[i].delivery);
+		}
+	}
+}
+
+void dif_publication_cancel(struct dif_publication *p)
+{
+	p->canceled = true;
+	for (uint32_t i = 0; i < p->n; i++) {
+		if (!p->lanes[i].ended) {
+			dif_delivery_cancel(p->lanes[i].delivery);
+		}
+	}
+}
+
+void dif_publication_free(struct dif_publication *p)
+{
+	if (p == NULL) {
+		return;
+	}
+	assert(p->closed);
+	for (uint32_t i = 0; i < p->n; i++) {
+		dif_delivery_free(p->lanes[i].delivery);
+	}
+	free(p->lanes);
+	free(p);
+}
+
+static bool is_done(const struct lane *l)
+{
+	return l->ended && dif_delivery_error(l->delivery)->cls == DIF_OK;
+}
+
+int dif_publication_exit(const struct dif_publication *p)
+{
+	uint32_t done = 0, refused = 0, canceled = 0;
+	for (uint32_t i = 0; i < p->n; i++) {
+		const struct lane *l = &p->lanes[i];
+		const struct dif_error *err = dif_delivery_error(l->delivery);
+		done += is_done(l);
+		refused += err->exit == DIF_EXIT_GUARD;
+		canceled += err->cls == DIF_CANCELED;
+	}
+	if (done == p->n) {
+		return DIF_EXIT_OK;
+	}
+	if (done > 0) {
+		return DIF_EXIT_PARTIAL;
+	}
+	if (refused > 0) {
+		return DIF_EXIT_GUARD;
+	}
+	return canceled > 0 ? DIF_EXIT_OTHER : DIF_EXIT_NONE_REACHED;
+}
+
+uint32_t dif_publication_count(const struct dif_publication *p)
+{
+	return p->n;
+}
+
+struct dif_delivery *dif_publication_at(const struct dif_publication *p, uint32_t i)
+{
+	return p->lanes[i].delivery;
+}
