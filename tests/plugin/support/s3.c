@@ -1,0 +1,41 @@
+/* s3 - see the header. */
+#include "tests/plugin/support/s3.h"
+
+struct store *st;
+struct script *s;
+
+void begin(const char *ini)
+{
+	st = store_open(ini, NULL);
+	s = script_new(st->engine);
+}
+
+void end(void)
+{
+	script_free(s);
+	store_close(st);
+}
+
+void expect(const struct script_want *want, const struct script_reply *reply)
+{
+	script_expect(s, want, reply);
+}
+
+void check_signature(size_t i)
+{
+	check_sigv4(script_seen(s, i), "us-east-1", SECRET);
+}
+
+/* What the machine's owner set for other programs must not reach the tests. */
+int without_environment(void **state)
+{
+	(void)state;
+	static const char *const names[] = {
+		"AWS_REGION",         "AWS_DEFAULT_REGION",    "AWS_ACCESS_KEY_ID",
+		"AWS_SESSION_TOKEN",  "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL",
+		"AWS_ENDPOINT_URL_S3"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		(void)unsetenv(names[i]);
+	}
+	return 0;
+}
