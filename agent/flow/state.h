@@ -2,9 +2,14 @@
  * it is rebuilt from the stores and the archive. The record may lag, never lead. The only door to
  * SQLite.
  *
- * Reads are synchronous, on the loop, and small, or at start. Writes are queued on the loop and
- * committed in batches (200 results or 250 ms) by one worker on the pool; dif_state_flush tells
- * when all that was queued before is durable.
+ * Reads are synchronous, on the loop, and small, or at start. Writes are copied and queued on the
+ * loop and committed in batches (200 results or 250 ms) by one worker on the pool; dif_state_flush
+ * tells when all that was queued before is durable. A read sees all that was queued before it: what
+ * is not committed yet is committed first, on the loop, which costs an fsync, so reads do not belong
+ * between the results of a delivery. The same happens when over 20,000 writes or 64 MiB are queued.
+ *
+ * "queued" below: false where it could not be (out of memory, a read-only state, or the queue is
+ * full and the disk refuses); the fact is then unknown after a restart, which costs work, not truth.
  */
 #ifndef DIF_FLOW_STATE_H
 #define DIF_FLOW_STATE_H
@@ -15,12 +20,15 @@
 struct dif_state;
 
 enum dif_state_mode { DIF_STATE_OWN, DIF_STATE_READ };
-/* OWN takes the lock on the folder (exit 1 and the pid of the holder otherwise) and creates the
- * database; an unreadable one is set aside and *fresh is true. READ opens read-only. */
+/* OWN creates the folder if its parent exists, takes the lock on it (exit 1 and the pid of the holder
+ * otherwise) and creates the database; an unreadable one, or one of another version, is set aside as
+ * state.db.bad-N. *fresh: it was created. READ opens read-only, also beside an owner; where there is
+ * none, err is NOT_FOUND. */
 struct dif_state *dif_state_open(struct dif_engine *e, const char *folder, enum dif_state_mode mode,
                                  bool *fresh, struct dif_error *err);
 void dif_state_close(struct dif_state *s, void (*closed)(void *data),
-                     void *data); /* commits what is queued first */
+                     void *data);             /* commits what is queued first */
+int64_t dif_state_holder(const char *folder); /* the pid that holds the lock; 0: nobody */
 
 /* --- cuts --- */
 enum dif_cut_status { DIF_CUT_ARCHIVED, DIF_CUT_LIVE, DIF_CUT_SUPERSEDED, DIF_CUT_REFUSED };
@@ -91,8 +99,8 @@ bool dif_state_put_fact(struct dif_state *s, const char *scope, const char *name
 const char *dif_state_fact(struct dif_state *s, const char *scope, const char *name,
                            int64_t max_age_ms, struct dif_arena *a); /* NULL */
 
-/* done is called on the loop once everything queued so far is durable, or with the failure (the cut
- * then stays where it is). */
+/* done is called on the loop, never before this returns, once everything queued so far is durable
+ * (err->cls is OK), or with the failure: the writes stay queued, and the cut where it is. */
 void dif_state_flush(struct dif_state *s, void (*done)(void *data, const struct dif_error *err),
                      void *data);
 
