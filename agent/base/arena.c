@@ -42,7 +42,7 @@ void dif_arena_reset(struct dif_arena *a)
 	while (a->blocks != NULL) {
 		struct dif_arena_block *b = a->blocks;
 		a->blocks = b->next;
-		/* The last one is the oldest: of ordinary size unless the first request was large. */
+		/* The last is the oldest: of ordinary size unless the first request was large. */
 		if (a->blocks == NULL && b->cap <= BLOCK) {
 			keep = b;
 		} else {

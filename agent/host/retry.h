@@ -44,8 +44,8 @@ void dif_pressure_started(struct dif_pressure *p, bool is_write, int64_t now);
  * network): does not count. */
 void dif_pressure_ended(struct dif_pressure *p, enum dif_class cls, bool local, int64_t now,
                         double chance);
-/* Takes the tokens. With nothing in flight one repeat is always allowed: no storm, and no success could
- * ever fill the budget again. */
+/* Takes the tokens. With nothing in flight one repeat is always allowed: it is no storm, and no
+ * success could ever fill the budget again. */
 bool dif_pressure_may_retry(struct dif_pressure *p, bool timeout);
 
 #endif

@@ -21,7 +21,7 @@ static const uint8_t districts_tiny[DIF_SIM_STATES] = {[8] = 1, [13] = 1};
 const struct dif_sim_size dif_sim_sizes[3] = {
 	[DIF_TINY] = {.districts = districts_tiny,
                       .stations = 24,
-                      .group = 5,
+                      .group = 8,
                       .bundle = 60000,
                       .chunks = 1,
                       .icons = 0,
@@ -29,7 +29,7 @@ const struct dif_sim_size dif_sim_sizes[3] = {
                       .maps = false},
 	[DIF_TENTH] = {.districts = districts_tenth,
                        .stations = 15000,
-                       .group = 38,
+                       .group = 42,
                        .bundle = 600000,
                        .chunks = 4,
                        .icons = 20,
@@ -37,7 +37,7 @@ const struct dif_sim_size dif_sim_sizes[3] = {
                        .maps = true},
 	[DIF_FULL] = {.districts = districts_full,
                       .stations = 170182,
-                      .group = 38,
+                      .group = 39,
                       .bundle = 3000000,
                       .chunks = 16,
                       .icons = 120,
@@ -87,7 +87,7 @@ static void plan_curve(uint64_t curve[DIF_SIM_CUTS + 1])
 {
 	const uint64_t one = (uint64_t)1 << 32;
 	uint64_t raw[DIF_SIM_CUTS + 1];
-	raw[0] = one / 40;
+	raw[0] = one / 30;
 	for (uint32_t c = 0; c < DIF_SIM_CUTS; c++) {
 		uint64_t rest = one - raw[c];
 		raw[c + 1] = raw[c] + (raw[c] >> 8) * (rest >> 8) / 17 / (one >> 16);

@@ -2,8 +2,8 @@
  * read from the package's own JSON by relative addresses.
  *
  * It works in any browser, at / and at every deep link that a server answers with the index. The
- * root element carries data-estado="listo" once results are shown, "error" where they could not be read.
- * Links to stations: ELECCION/nacional/entidad/E/distrito/D/seccion/S/casilla/C.
+ * root element carries data-estado="listo" once results are shown, "error" where they could not be
+ * read. Links to stations: ELECCION/nacional/entidad/E/distrito/D/seccion/S/casilla/C.
  */
 #include "rehearsal/simulate_private.h"
 
@@ -30,14 +30,17 @@ const char dif_sim_page_tail[] =
 const char dif_sim_style[] =
 	":root{--tinta:#1d1d2b;--linea:#d8d8e0;--acento:#8a1c5a;--fondo:#f6f6f9}\n"
 	"*{box-sizing:border-box}\n"
-	"body{margin:0;font:16px/1.5 system-ui,sans-serif;color:var(--tinta);background:var(--fondo)}\n"
-	".simulacro{position:sticky;top:0;margin:0;padding:.6rem 1rem;text-align:center;z-index:2;\n"
-	"background:repeating-linear-gradient(45deg,#ffd23f,#ffd23f 18px,#ffbf00 18px,#ffbf00 36px)}\n"
+	"body{margin:0;font:16px/1.5 system-ui,sans-serif;\n"
+	"color:var(--tinta);background:var(--fondo)}\n"
+	".simulacro{position:sticky;top:0;margin:0;padding:.6rem 1rem;text-align:center;\n"
+	"z-index:2;background:repeating-linear-gradient(45deg,\n"
+	"#ffd23f,#ffd23f 18px,#ffbf00 18px,#ffbf00 36px)}\n"
 	".simulacro strong{letter-spacing:.3em;margin-right:1rem;color:#b00020}\n"
 	"app-root{display:block;max-width:64rem;margin:0 auto;padding:1rem}\n"
 	"h1{font-size:1.6rem;margin:.4rem 0}\n"
 	"nav a,a{color:var(--acento)}\n"
-	"nav.elecciones{display:flex;gap:1rem;flex-wrap:wrap;border-bottom:1px solid var(--linea)}\n"
+	"nav.elecciones{display:flex;gap:1rem;flex-wrap:wrap;\n"
+	"border-bottom:1px solid var(--linea)}\n"
 	"nav.elecciones a{padding:.4rem 0;text-decoration:none}\n"
 	"nav.elecciones a.activa{border-bottom:3px solid var(--acento);font-weight:600}\n"
 	"nav.ruta{margin:.6rem 0;font-size:.9rem}\n"
@@ -55,7 +58,10 @@ const char dif_sim_app[] =
 	"(function () {\n"
 	"'use strict';\n"
 	"const elecciones = {\n"
-	"presidencia: 'Presidencia', senadurias: 'Senadurías', diputaciones: 'Diputaciones federales'};\n"
+	"  presidencia: 'Presidencia',\n"
+	"  senadurias: 'Senadurías',\n"
+	"  diputaciones: 'Diputaciones federales',\n"
+	"};\n"
 	"const base = new URL(document.baseURI).pathname;\n"
 	"const raiz = document.querySelector('app-root');\n"
 	"let visto = '';\n"
@@ -140,7 +146,8 @@ const char dif_sim_app[] =
 	"function verEntidad(r, raices) {\n"
 	"  return leer(r.eleccion + '/entidad/' + r.entidad + '.json').then((d) => ({\n"
 	"    titulo: d.eleccion + ' - ' + d.nombre, datos: d, cuerpo: [...resumen(d),\n"
-	"      lista('Distrito', d.distritos.map((e) => ({...e, texto: 'Distrito ' + e.distrito})),\n"
+	"      lista('Distrito',\n"
+	"        d.distritos.map((e) => ({...e, texto: 'Distrito ' + e.distrito})),\n"
 	"        (e) => [...raices, 'entidad', r.entidad, 'distrito', e.distrito])]}));\n"
 	"}\n"
 	"\n"
@@ -189,7 +196,7 @@ const char dif_sim_app[] =
 	"function pintar() {\n"
 	"  const r = ruta();\n"
 	"  const raices = [r.eleccion, 'nacional'];\n"
-	"  const ver = r.distrito && r.entidad ? verDistrito : r.entidad ? verEntidad : verNacional;\n"
+	"  const ver = !r.entidad ? verNacional : r.distrito ? verDistrito : verEntidad;\n"
 	"  return ver(r, raices).then(function (v) {\n"
 	"    visto = v.datos.ultimoCorte.fecha + v.datos.ultimoCorte.hora;\n"
 	"    document.title = 'SIMULACRO - ' + v.titulo;\n"

@@ -1,9 +1,9 @@
 /* simulate_results - what a night of counting changes.
  *
- * One way through every station of an election writes all of it: the group of sections it belongs to
- * (the detail file), then its district, its state, the country, and the rows of two CSVs. A detail
- * file carries no time of the cut, so it changes only when one of its stations was captured. All
- * above it carries the time, so it changes at every cut.
+ * One way through every station of an election writes all of it: the group of sections that it
+ * belongs to (the detail file), then its district, its state, the country, and the rows of two
+ * CSVs. A detail file carries no time of the cut, so it changes only when one of its stations was
+ * captured. All above it carries the time, so it changes at every cut.
  */
 #include <stdio.h>
 
@@ -131,7 +131,9 @@ static void votes_of_station(struct dif_buf *b, const struct dif_sim_station *st
 		}
 		LIT(b, "{");
 		pair(b, "partido", i + 1);
-		LIT(b, ",");
+		LIT(b, ",\"siglas\":\"PF-");
+		dif_sim_num(b, i + 1);
+		LIT(b, "\",");
 		pair(b, "votos", st->votes[i]);
 		LIT(b, "}");
 	}
@@ -152,6 +154,7 @@ static void station(struct dif_buf *b, const struct dif_sim_district *d,
 	dif_sim_place_name(b, at);
 	LIT(b, "\",\"tipoCasilla\":");
 	dif_sim_str(b, at->of_section == 0 ? "\"Básica\"," : "\"Contigua\",");
+	LIT(b, "\"ubicacion\":\"Domicilio ficticio\",\"incidencia\":null,");
 	pair(b, "listaNominal", st->listed);
 	if (!st->captured) {
 		LIT(b, ",\"estatus\":\"Por procesar\",\"horaCaptura\":null,\"imagenActa\":null,");
@@ -229,14 +232,18 @@ static void add_section(struct pass *p, uint32_t section, uint32_t group)
 		if (i > 0) {
 			LIT(b, ",");
 		}
-		dif_sim_num(b, t->votes[i]);
+		LIT(b, "{");
+		pair(b, "partido", i + 1);
+		LIT(b, ",");
+		pair(b, "votos", t->votes[i]);
+		LIT(b, "}");
 	}
 	LIT(b, "]}");
 	dif_sim_sum(&p->of_district, t);
 	p->of_section = (struct dif_sim_tally){0};
 }
 
-/* One line of a list: the district in its state's and in the country's, a state in the country's. */
+/* One line of a list: a district in that of its state and of the country, a state in the latter. */
 static void add_line(struct dif_buf *b, const struct dif_sim_district *d, bool district,
                      const struct dif_sim_tally *t)
 {
@@ -330,7 +337,7 @@ static bool add_country(struct pass *p)
 	return dif_sim_add_text(p->sim, path, b);
 }
 
-/* --- downloads: one CSV for each state, UTF-8 with a byte order mark and a head of several lines --- */
+/* --- downloads: a CSV for each state, UTF-8 with byte order mark and several head lines --- */
 
 static void open_download(struct pass *p, const struct dif_sim_district *d)
 {

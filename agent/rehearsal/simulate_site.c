@@ -1,5 +1,5 @@
-/* simulate_site - what no cut changes, and no seed: the page, bundles with a hash in their names, fonts,
- * icons, maps. Odd names are among them, all legal, all seen in the wild or one step beyond. */
+/* simulate_site - what no cut changes, and no seed: the page, bundles with a hash in their names,
+ * fonts, icons, maps. Odd names are among them, all legal, seen in the wild or one step beyond. */
 #include <stdio.h>
 
 #include "rehearsal/simulate_private.h"
