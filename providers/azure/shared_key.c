@@ -1,7 +1,7 @@
 /* shared_key - Azure Storage's Shared Key authorization.
  *
- *   string to sign   method, eleven standard fields (empty lines where absent), the x-ms-* fields in
- *                    order of name, /account/path as sent, the query's parameters decoded
+ *   string to sign   method, eleven standard fields (empty lines where absent), the x-ms-*
+ *                    fields in order of name, /account/path as sent, the query's parameters decoded
  *   signature        HMAC-SHA256 by the account's key, base64
  *
  * x-ms-date takes the place of Date, whose line stays empty.

@@ -35,7 +35,7 @@ void check_refused(const char *ini, const char *part)
 	}
 }
 
-/* --- the signature of a request as it went out, made again by code that is not the plug-in's --- */
+/* --- the signature of a request as it went out, made again by other code --- */
 
 static void hmac(uint8_t key[32], const char *text)
 {

@@ -10,8 +10,8 @@ void check_class(const struct store_out *out, enum dif_class cls);
 void check_text(const struct store_out *out, const char *part); /* of the sentence */
 /* Opening must fail with a sentence that holds part. */
 void check_refused(const char *ini, const char *part);
-/* Signs the request again, from what went out, with code that is not the plug-in's; and asserts that
- * nothing went out unsigned. */
+/* Signs the request again, from what went out, with code that is not the plug-in's; and asserts
+ * that nothing went out unsigned. */
 void check_sigv4(const struct script_seen *seen, const char *region, const char *secret);
 
 #endif

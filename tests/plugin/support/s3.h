@@ -23,6 +23,7 @@
 	"<Contents><Key>" key "</Key><LastModified>2013-09-17T18:07:53.000Z</LastModified>"    \
 	"<ETag>&quot;" key "&quot;</ETag><Size>11</Size><StorageClass>STANDARD</StorageClass>" \
 	"</Contents>"
+#define MORE(token) "<NextContinuationToken>" token "</NextContinuationToken>"
 #define LAST "<EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
 
 extern struct store *st;

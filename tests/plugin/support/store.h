@@ -39,8 +39,9 @@ struct store {
 	struct dif_op_run *run; /* of the last call, while it runs */
 };
 
-/* Loads PLUGINS_D/PLUGIN.so, PLUGIN being the section's `plugin`, and opens the first section of the
- * text, whose secrets may stand in it. Refused: NULL and *err; with err NULL that fails the test. */
+/* Loads PLUGINS_D/PLUGIN.so, PLUGIN being the section's `plugin`, and opens the first section of
+ * the text, whose secrets may stand in it. Refused: NULL and *err; with err NULL that fails the
+ * test. */
 struct store *store_open(const char *ini, struct dif_error *err);
 /* Runs the loop dry; fails the test where the engine does not end. */
 void store_close(struct store *st);
