@@ -15,10 +15,10 @@
 #define ERROR(code, message)                                                   \
 	"<?xml version=\"1.0\"?><Error><Code>" code "</Code><Message>" message \
 	"</Message><RequestId>4442587FB7D0A2F9</RequestId></Error>"
-#define LIST(inside)                                                                                     \
-	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>"                                                     \
-	"<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>bucket</Name>" inside \
-	"</ListBucketResult>"
+#define LIST(inside)                                                           \
+	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>"                           \
+	"<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">" \
+	"<Name>bucket</Name>" inside "</ListBucketResult>"
 #define ROW(key)                                                                               \
 	"<Contents><Key>" key "</Key><LastModified>2013-09-17T18:07:53.000Z</LastModified>"    \
 	"<ETag>&quot;" key "&quot;</ETag><Size>11</Size><StorageClass>STANDARD</StorageClass>" \
