@@ -53,7 +53,7 @@ static const struct dif_option options[] = {
 	{.name = "path_style",
          .def = "no",
          .help = "the bucket in the path instead of the host name; always so where the endpoint is "
-                 "an IP address, and under https where the bucket's name has a dot",
+                 "an address or localhost, and under https where the bucket's name has a dot",
          .type = DIF_BOOL,
          .offset = offsetof(struct s3, path_style)},
 	{.name = "storage_class",
@@ -177,11 +177,13 @@ static bool ends_with(const char *s, const char *end)
 	return n > m && strcmp(s + n - m, end) == 0;
 }
 
-/* What ends in a digit is an address, or a machine of the LAN: no bucket has a name below it. */
-static bool is_address(const char *authority)
+/* No bucket has a name below an address, a machine of the LAN (its name may end in a digit too), or
+ * localhost. */
+static bool is_local(const char *authority)
 {
 	size_t n = *authority == '[' ? 0 : strcspn(authority, ":");
-	return n == 0 || (authority[n - 1] >= '0' && authority[n - 1] <= '9');
+	return n == 0 || (authority[n - 1] >= '0' && authority[n - 1] <= '9') ||
+	       (n == 9 && memcmp(authority, "localhost", n) == 0);
 }
 
 /* The scheme's own port is not part of the Host header, so it must not be signed either. */
@@ -213,7 +215,7 @@ static bool open_address(struct s3 *s, struct dif_opening *o)
 		n--;
 	}
 	bool dotted = strchr(s->bucket, '.') != NULL && strcmp(s->scheme, "https") == 0;
-	if (s->path_style || dotted || is_address(authority)) {
+	if (s->path_style || dotted || is_local(authority)) {
 		s->authority = authority;
 		s->base = o->fmt(o, "%.*s/%s", (int)n, path, s->bucket);
 	} else {

@@ -186,8 +186,8 @@ static void on_object(struct dif_op *op, const struct dif_reply *r)
 	if (!host->good(op, r)) {
 		return;
 	}
-	if (in->sink != NULL && r->status != 206 && in->offset > 0) {
-		host->refuse(op, r, "", "the server does not answer ranges");
+	if (in->sink != NULL && r->body.n > 0) { /* it did not go into the sink */
+		host->refuse(op, r, "", "the reply is not the asked part of the asked object");
 		return;
 	}
 	struct dif_object *o = &res.object;

@@ -388,6 +388,7 @@ TEST(where_a_bucket_lives)
 	          "https://s3.example:8443/base/bucket/k");
 	addressed("endpoint = https://s3.example/base\n", "https://bucket.s3.example/base/k");
 	addressed("endpoint = https://127.0.0.1:9000\n", "https://127.0.0.1:9000/bucket/k");
+	addressed("endpoint = http://localhost\n", "http://localhost/bucket/k");
 	addressed("endpoint = http://[::1]:9000\n", "http://[::1]:9000/bucket/k");
 }
 
