@@ -25,8 +25,8 @@
 #include "host/crypto.h"
 
 #define REREADS_MAX 5u
-#define REREAD_MS 1000
-#define JITTER 0.1 /* of the period, so that many agents do not ask at once */
+#define REREAD_MS 250 /* times the number of re-reads: whoever replaces a package is done soon */
+#define JITTER 0.1    /* of the period, so that many agents do not ask at once */
 
 enum { WAITING, LOOKING, READING_DIGEST, FETCHING, REPEATING, CHECKING, COMPARING, HANDED, STATES };
 

@@ -243,7 +243,8 @@ TEST(a_put_is_one_request_of_properties_and_bytes)
 				"\"contentEncoding\":\"gzip\",\"cacheControl\":\"no-store\","
 				"\"storageClass\":\"STANDARD\",\"crc32c\":\"yZRlqg==\","
 				"\"metadata\":{\"order\":\"7\",\"sha256\":\"ab\"}}\r\n"
-				"--*\r\nContent-Type: application/json\r\n\r\nhello world\r\n--*--\r\n"},
+				"--*\r\nContent-Type: application/json\r\n\r\n"
+				"hello world\r\n--*--\r\n"},
 		&(struct script_reply){.status = 200, .body = HELLO});
 	const struct store_out *out = put((struct dif_put){.type = "application/json",
 	                                                   .encoding = "gzip",
