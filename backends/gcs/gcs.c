@@ -249,6 +249,10 @@ static void on_got(struct dif_op *op, const struct dif_reply *r)
 		host->fail(op, DIF_TRANSIENT, "transcoded", "the server changed the encoding");
 		return;
 	}
+	if (in->sink != NULL && r->body.n > 0) { /* it did not go into the sink */
+		host->refuse(op, r, "", "the reply is not the asked part of the object");
+		return;
+	}
 	const char *generation = host->field(r, "x-goog-generation", 0);
 	const char *range = host->field(r, "content-range", 0);
 	const char *slash = range == NULL ? NULL : strchr(range, '/');

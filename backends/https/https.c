@@ -245,13 +245,19 @@ static bool refused(struct dif_op *op, const struct dif_reply *r, const char *ta
 		             "the server sends it with a content encoding that nobody asked for");
 		return true;
 	}
-	if (in->sink != NULL && r->status == 200 &&
-	    (in->offset > 0 || (in->length > 0 && r->sunk > in->length))) {
+	if (in->if_tag != NULL && strcmp(in->if_tag, tag) != 0) {
+		host->fail(op, DIF_CONFLICT, "", "it has been replaced meanwhile");
+		return true;
+	}
+	if (in->sink == NULL) {
+		return false;
+	}
+	if (r->status == 200 && (in->offset > 0 || (in->length > 0 && r->sunk > in->length))) {
 		host->refuse(op, r, "NoRange", "the server does not serve ranges of it");
 		return true;
 	}
-	if (in->if_tag != NULL && strcmp(in->if_tag, tag) != 0) {
-		host->fail(op, DIF_CONFLICT, "", "it has been replaced meanwhile");
+	if (r->body.n > 0) { /* it did not go into the sink */
+		host->refuse(op, r, "WrongRange", "the server sends another range of it");
 		return true;
 	}
 	return false;
