@@ -116,19 +116,14 @@ out:
 	return got == 0;
 }
 
-static bool write_sidecar(int dir, int fd, const char *base, struct dif_error *err)
+static bool write_sidecar(int dir, int fd, const char *name, const char *base,
+                          struct dif_error *err)
 {
-	char hex[65], name[256], line[400];
-	int n = snprintf(name, sizeof name, "%s.sha256", base);
-	if (n < 0 || (size_t)n >= sizeof name) {
-		dif_error_set(err, DIF_PERMANENT, "could not write side-car of '%s': name too long",
-		              base);
-		return false;
-	}
+	char hex[65], line[400];
 	if (!digest_file(fd, hex, err)) {
 		return false;
 	}
-	n = snprintf(line, sizeof line, "%s  %s\n", hex, base); /* as sha256sum writes it */
+	int n = snprintf(line, sizeof line, "%s  %s\n", hex, base); /* as sha256sum writes it */
 	return dif_path_write_durably(dir, name, line, (size_t)n, 0644, err);
 }
 
@@ -154,49 +149,68 @@ static int open_folder(const char *path, const char **base, struct dif_error *er
 	return dir;
 }
 
+/* The names in the folder while a package is made: its own, the temporary one, the side-car's. */
+struct names {
+	const char *base;
+	char temporary[256], sidecar[256];
+};
+
+static bool name_all(struct names *to, const char *base)
+{
+	to->base = base;
+	int a = snprintf(to->temporary, sizeof to->temporary, ".%s.part", base);
+	int b = snprintf(to->sidecar, sizeof to->sidecar, "%s.sha256", base);
+	return a > 0 && (size_t)a < sizeof to->temporary && b > 0 && (size_t)b < sizeof to->sidecar;
+}
+
+/* Fills the open file and gives it its name. */
+static bool fill(struct dif_sim *s, int dir, int fd, const struct names *n, struct stat *st)
+{
+	if (!write_entries(s, fd) ||
+	    (s->want->sidecar && !write_sidecar(dir, fd, n->sidecar, n->base, s->err))) {
+		return false;
+	}
+	if (fstat(fd, st) != 0 || renameat(dir, n->temporary, dir, n->base) != 0) {
+		dif_error_set(s->err, DIF_PERMANENT, "could not name package '%s': %s", n->base,
+		              strerror(errno));
+		if (s->want->sidecar) {
+			unlinkat(dir, n->sidecar, 0); /* the digest of what is not there */
+		}
+		return false;
+	}
+	return true;
+}
+
 static bool write_package(struct dif_sim *s, const char *path, struct dif_simulated *out)
 {
 	const char *base;
-	char temporary[256];
+	struct names n;
 	struct stat st;
 	int dir = open_folder(path, &base, s->err);
 	if (dir == -1) {
 		return false;
 	}
-	int n = snprintf(temporary, sizeof temporary, ".%s.part", base);
 	int fd = -1;
-	bool ok = false;
-	if (n < 0 || (size_t)n >= sizeof temporary) {
-		errno = ENAMETOOLONG;
-		goto fail;
+	errno = ENAMETOOLONG;
+	if (name_all(&n, base)) {
+		fd = openat(dir, n.temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+		            0644);
 	}
-	fd = openat(dir, temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd == -1) {
-		goto fail;
+		dif_error_set(s->err, DIF_PERMANENT, "could not write package '%s': %s", path,
+		              strerror(errno));
+		close(dir);
+		return false;
 	}
-	if (!write_entries(s, fd) || (s->want->sidecar && !write_sidecar(dir, fd, base, s->err))) {
-		goto fail_written;
+	bool ok = fill(s, dir, fd, &n, &st);
+	if (ok) {
+		*out = (struct dif_simulated){.entries = (uint32_t)s->entries,
+		                              .bytes = (uint64_t)st.st_size,
+		                              .unpacked = s->unpacked};
+	} else {
+		unlinkat(dir, n.temporary, 0);
 	}
-	if (fstat(fd, &st) != 0 || renameat(dir, temporary, dir, base) != 0) {
-		goto fail;
-	}
-	*out = (struct dif_simulated){.entries = (uint32_t)s->entries,
-	                              .bytes = (uint64_t)st.st_size,
-	                              .unpacked = s->unpacked};
-	ok = true;
-	goto out;
-
-fail:
-	dif_error_set(s->err, DIF_PERMANENT, "could not write package '%s': %s", path,
-	              strerror(errno));
-fail_written:
-	if (fd != -1) {
-		unlinkat(dir, temporary, 0);
-	}
-out:
-	if (fd != -1) {
-		close(fd);
-	}
+	close(fd);
 	close(dir);
 	return ok;
 }
