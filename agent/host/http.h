@@ -42,6 +42,10 @@ struct dif_http_request {
 	const char *sink_tag;
 };
 
+/* err.code of a failure that is this machine's own (no descriptor left, no network at all): it says
+ * nothing about the peer. */
+#define DIF_HTTP_CODE_LOCAL "local"
+
 /* Valid during the callback only. */
 struct dif_http_response {
 	int status; /* 0: no reply, err says why (TRANSIENT, PERMANENT, INTEGRITY, CANCELED) */
