@@ -102,6 +102,13 @@ TEST(a_small_file_is_enough)
 	assert_null(d->siblings);
 }
 
+TEST(limits_without_configuration_are_those_of_the_package_room)
+{
+	UNUSED_STATE;
+	struct dif_config *c = load(STORE DEST);
+	assert_memory_equal(&c->limits, &dif_limits_default, sizeof c->limits);
+}
+
 TEST(everything_can_be_said)
 {
 	UNUSED_STATE;
@@ -376,6 +383,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(a_small_file_is_enough),
+		T(limits_without_configuration_are_those_of_the_package_room),
 		T(everything_can_be_said),
 		T(unknown_sections_and_keys_name_file_and_line),
 		T(what_this_version_does_not_serve_is_refused_as_such),
