@@ -7,3 +7,10 @@ foreach(plugin s3 azure gcs dir https)
     add_dependencies(cloud_store plugin_${plugin})
   endif()
 endforeach()
+
+# Our own fake is a judge, so it is judged first; it needs nothing but node.
+find_program(NODE NAMES node nodejs)
+if(NODE)
+  add_test(NAME cloud/gcs_fake COMMAND ${NODE} --test ${CMAKE_CURRENT_SOURCE_DIR}/cloud/fakes/gcs_test.mjs)
+  set_tests_properties(cloud/gcs_fake PROPERTIES TIMEOUT 60)
+endif()
