@@ -292,7 +292,7 @@ bool dif_ini_read(struct dif_arena *a, const char *path, struct dif_ini_entry **
 fail_fd:
 	close(fd);
 fail:
-	dif_error_wrap(err, "could not read '%s': ", path);
+	dif_error_wrap(err, "could not read '%s'", path);
 	if (err != NULL) {
 		err->exit = DIF_EXIT_CONFIG;
 	}

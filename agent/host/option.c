@@ -253,8 +253,7 @@ static bool put_secret(const struct dif_option *o, const struct dif_ini_entry *e
 {
 	char *value = dif_secret_resolve(e->value, e->secret_ok, err);
 	if (value == NULL) {
-		dif_error_wrap(err, "%s:%u: could not use option '%s': ", e->file, e->line,
-		               o->name);
+		dif_error_wrap(err, "%s:%u: could not use option '%s'", e->file, e->line, o->name);
 		return false;
 	}
 	bool ok = put(o, value, self, a);

@@ -265,7 +265,7 @@ fail_text:
 	explicit_bzero(text, n);
 	free(text);
 fail:
-	dif_error_wrap(err, "could not read secret '%s:%s': ", scheme, name);
+	dif_error_wrap(err, "could not read secret '%s:%s'", scheme, name);
 	if (err != NULL) {
 		err->exit = DIF_EXIT_CONFIG;
 	}
