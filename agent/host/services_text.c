@@ -1,0 +1,116 @@
+/* services_text - memory and text of an attempt. A failure to allocate sticks to the arena, and
+ * op_attempt.c looks there when the step returns. */
+#include <stdio.h>
+
+#include "host/crypto.h"
+#include "host/op_private.h"
+
+#define TEXT_FIRST 256u
+
+struct dif_text {
+	struct dif_arena *arena;
+	char *p;
+	size_t n, cap; /* a NUL fits behind n */
+};
+
+void *dif_host_alloc(struct dif_op *op, size_t n)
+{
+	return dif_arena_alloc(&op->host->arena, n);
+}
+
+const char *dif_host_fmt(struct dif_op *op, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	const char *s = dif_arena_vfmt(&op->host->arena, fmt, ap);
+	va_end(ap);
+	return s;
+}
+
+/* Where there is no memory for a text, this one takes the additions and stays empty. */
+struct dif_text *dif_host_text(struct dif_op *op)
+{
+	static struct dif_text none;
+	struct dif_text *t = dif_arena_alloc(&op->host->arena, sizeof *t);
+	if (t == NULL) {
+		return &none;
+	}
+	t->arena = &op->host->arena;
+	return t;
+}
+
+/* Room for n more bytes and a NUL. Doubling keeps what is left behind below what is used. */
+static bool reserve(struct dif_text *t, size_t n)
+{
+	if (t->arena == NULL || n > SIZE_MAX / 4) {
+		return false;
+	}
+	if (n < t->cap - t->n) {
+		return true;
+	}
+	size_t cap = t->cap > 0 ? t->cap : TEXT_FIRST;
+	while (cap - t->n <= n) {
+		cap *= 2;
+	}
+	char *p = dif_arena_alloc(t->arena, cap);
+	if (p == NULL) {
+		return false;
+	}
+	if (t->n > 0) {
+		memcpy(p, t->p, t->n);
+	}
+	t->p = p;
+	t->cap = cap;
+	return true;
+}
+
+void dif_host_add(struct dif_text *t, const char *fmt, ...)
+{
+	va_list ap;
+	if (!reserve(t, 0)) {
+		return;
+	}
+	va_start(ap, fmt);
+	int n = vsnprintf(t->p + t->n, t->cap - t->n, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		t->arena->failed = true;
+		return;
+	}
+	if ((size_t)n >= t->cap - t->n) {
+		if (!reserve(t, (size_t)n)) {
+			return;
+		}
+		va_start(ap, fmt);
+		(void)vsnprintf(t->p + t->n, t->cap - t->n, fmt, ap);
+		va_end(ap);
+	}
+	t->n += (size_t)n;
+}
+
+void dif_host_add_bytes(struct dif_text *t, const void *p, size_t n)
+{
+	if (reserve(t, n) && n > 0) {
+		memcpy(t->p + t->n, p, n);
+		t->n += n;
+		t->p[t->n] = '\0';
+	}
+}
+
+struct dif_bytes dif_host_end(struct dif_text *t)
+{
+	if (t->p == NULL || t->arena->failed) {
+		return (struct dif_bytes){"", 0};
+	}
+	return (struct dif_bytes){t->p, t->n};
+}
+
+const char *dif_host_enc(struct dif_op *op, uint32_t enc, const void *p, size_t n)
+{
+	return dif_encode(&op->host->arena, (enum dif_enc)enc, p, n);
+}
+
+struct dif_bytes dif_host_dec(struct dif_op *op, uint32_t enc, const char *s)
+{
+	return dif_decode(&op->host->arena, (enum dif_enc)enc, s);
+}
