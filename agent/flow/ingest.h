@@ -1,8 +1,8 @@
 /* ingest - one pass over a package's bytes on the pool: inflate, size, CRC-32, all digests that are
  * needed, site rules.
  *
- * The only door to libdeflate (entries up to 4 MiB) and zlib (streaming, larger ones). Memory: one
- * 4 MiB buffer per pool thread.
+ * The only door to libdeflate (entries up to 4 MiB) and zlib (streaming, larger ones). Memory: two
+ * buffers of at most 4 MiB per job, at most eight jobs.
  */
 #ifndef DIF_FLOW_INGEST_H
 #define DIF_FLOW_INGEST_H
@@ -24,7 +24,7 @@ struct dif_ingest_want {
 struct dif_ingest;
 /* progress is called on the loop now and then; done once with the manifest (its order and profile
  * still unset; one reference, the callee's) or NULL and the refusal (exit 5 for CRC, 6 else). The
- * package must stay until then. */
+ * package must stay until then. NULL: out of memory, and done does not come. */
 struct dif_ingest *dif_ingest_start(
 	struct dif_engine *e, const struct dif_package *p, const struct dif_ingest_want *want,
 	void (*progress)(void *data, uint64_t bytes, uint64_t of),
@@ -44,7 +44,7 @@ int64_t dif_inflater_read(struct dif_inflater *i, void *to, size_t max, struct d
 void dif_inflater_close(struct dif_inflater *i); /* accepts NULL */
 
 /* What passes where the base tag is asked for: a `<base` with a href, outside comments and scripts,
- * in UTF-8 (docs/notes/package.md). */
+ * not in UTF-16 (docs/notes/package.md). */
 bool dif_ingest_has_base(const char *html, size_t n);
 
 #endif

@@ -3,8 +3,8 @@
  *   1. the end record: one, at the very end          (walk_end.c)
  *   2. the directory: exactly as many records as promised, ending exactly at the end record
  *   3. each record: flags, method, type, extra field (walk_extra.c), name (name.c), limits
- *   4. by offset: the first local header at 0, each next where the last member ended, the last
- *      ends where the directory begins
+ *   4. by offset: the first local header at 0, each next where the last member ended, the
+ *      last ends where the directory begins
  *   5. each local header says what the directory says
  *
  * Nothing is inflated here; flow/ingest does that and checks sizes and CRC. The file is read through
