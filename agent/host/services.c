@@ -231,7 +231,8 @@ static const char *date(struct dif_op *op, uint32_t format, int64_t seconds)
 	return dif_arena_str(&op->host->arena, dif_date(text, (enum dif_date)format, seconds));
 }
 
-static const char *strftime_utc(struct dif_op *op, const char *pattern, int64_t seconds)
+__attribute__((format(strftime, 2, 0))) static const char *
+strftime_utc(struct dif_op *op, const char *pattern, int64_t seconds)
 {
 	struct dif_op_host *a = op->host;
 	char text[1024] = "";
