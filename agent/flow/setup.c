@@ -1,0 +1,364 @@
+/* setup - opens from the inside out, closes the same way back.
+ *
+ *   1. configuration                5. state folder, lock, database
+ *   2. engine, plug-ins             6. archive; a fresh state is refilled from it
+ *   3. stores and sources           7. spool
+ *   4. what only an open            8. destinations, with what they hold
+ *      instance can tell
+ *
+ * The first three touch nothing outside but what a plug-in's open creates (the folder of a dir
+ * store), so a wrong configuration has no effect. Closing takes a half-open setup, too, so a failure
+ * in any step closes what is there.
+ */
+#include "flow/setup.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/path.h"
+#include "flow/config_private.h"
+#include "host/secret.h"
+
+#define FOLDER_MODE 0750
+
+/* --- plug-ins --- */
+
+/* Why there is no such plug-in: the file of that name was refused, or there is none. */
+static const char *why_not(const struct dif_loader *l, const char *plugin)
+{
+	for (const struct dif_loaded *p = l->all; p != NULL; p = p->next) {
+		const char *slash = strrchr(p->file, '/');
+		const char *name = slash == NULL ? p->file : slash + 1;
+		size_t n = strlen(plugin);
+		if (!p->ok && strncmp(name, plugin, n) == 0 && strcmp(name + n, ".so") == 0) {
+			return p->reason;
+		}
+	}
+	return "there is none of that name";
+}
+
+static struct dif_instance *open_instance(struct dif_setup *s, const char *section,
+                                          const char *plugin, struct dif_error *err)
+{
+	const struct dif_offer *offer = dif_loader_find(&s->loader, DIF_STORE, plugin, NULL);
+	if (offer == NULL) {
+		dif_config_refuse(s->config, section, "plugin", err,
+		                  "could not load plug-in '%s' from '%s': %s", plugin,
+		                  s->config->plugins, why_not(&s->loader, plugin));
+		if (err != NULL) {
+			err->exit = DIF_EXIT_PLUGIN;
+		}
+		return NULL;
+	}
+	struct dif_instance *i =
+		dif_instance_open(s->engine, offer, s->config->entries, section, err);
+	if (i == NULL && err != NULL && err->exit == 0) {
+		err->exit = DIF_EXIT_CONFIG;
+	}
+	return i;
+}
+
+static bool open_stores(struct dif_setup *s, struct dif_error *err)
+{
+	for (uint32_t i = 0; i < s->config->nstores; i++) {
+		const struct dif_store_config *c = &s->config->stores[i];
+		if (!c->used) {
+			dif_log(DIF_LOG_WARNING, "config",
+			        "section=%s reason=\"no destination uses it\"", dif_q(c->section));
+			continue;
+		}
+		s->stores[i] = open_instance(s, c->section, c->plugin, err);
+		if (s->stores[i] == NULL) {
+			return false;
+		}
+		if ((dif_instance_caps(s->stores[i])->flags & DIF_CAP_READ_ONLY) != 0) {
+			return dif_config_refuse(
+				s->config, c->section, "plugin", err,
+				"plug-in '%s' only reads: it can be a source, not a "
+				"store",
+				c->plugin);
+		}
+	}
+	return true;
+}
+
+static bool open_sources(struct dif_setup *s, struct dif_error *err)
+{
+	for (uint32_t i = 0; i < s->config->nsources; i++) {
+		const struct dif_source_config *c = &s->config->sources[i];
+		s->sources[i] = open_instance(s, c->section, c->plugin, err);
+		if (s->sources[i] == NULL) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool load_plugins(struct dif_setup *s, struct dif_error *err)
+{
+	if (!dif_loader_add(&s->loader, s->config->plugins, err)) {
+		return false;
+	}
+	for (const struct dif_loaded *p = s->loader.all; p != NULL; p = p->next) {
+		if (!p->ok) { /* the others go on; who needs this one is told in open_instance */
+			dif_log(DIF_LOG_WARNING, "plugin", "file=%s reason=%s", dif_q(p->file),
+			        dif_q(p->reason));
+		}
+	}
+	return true;
+}
+
+/* --- what only an open instance can tell --- */
+
+static const struct dif_class_rule *gzip_class(const struct dif_config *c)
+{
+	for (uint32_t i = 0; i < c->nclasses; i++) {
+		if (c->classes[i].store_as == DIF_GZIP) {
+			return &c->classes[i];
+		}
+	}
+	return NULL;
+}
+
+/* Without headers nobody would tell readers that the bytes are gzip (rule 13 of the design). */
+static bool check_forms(const struct dif_setup *s, const struct dif_destination_config *d,
+                        const struct dif_caps *caps, struct dif_error *err)
+{
+	const struct dif_config *c = s->config;
+	if ((caps->flags & DIF_CAP_HEADERS) != 0) {
+		return d->siblings == NULL ||
+		       dif_config_refuse(
+			       c, d->section, "siblings", err,
+			       "siblings = gzip is for stores that keep no headers, such as "
+			       "dir; here store_as = gzip does it");
+	}
+	if (d->store_as != NULL && strcmp(d->store_as, "gzip") == 0) {
+		return dif_config_refuse(
+			c, d->section, "store_as", err,
+			"store '%s' keeps no headers, so nothing would say that the "
+			"bytes are gzip: use siblings = gzip instead",
+			d->store);
+	}
+	const struct dif_class_rule *rule = gzip_class(c);
+	if (rule != NULL && d->store_as == NULL) {
+		return dif_config_refuse(c, d->section, NULL, err,
+		                         "class '%s' says store_as = gzip, and store '%s' keeps no "
+		                         "headers that would tell: say store_as = identity here",
+		                         rule->name, d->store);
+	}
+	return true;
+}
+
+static bool place_destinations(struct dif_setup *s, struct dif_error *err)
+{
+	for (uint32_t i = 0; i < s->config->ndestinations; i++) {
+		const struct dif_destination_config *d = &s->config->destinations[i];
+		struct dif_instance *store = NULL;
+		for (uint32_t k = 0; k < s->config->nstores; k++) {
+			store = strcmp(s->config->stores[k].name, d->store) == 0 ? s->stores[k]
+			                                                         : store;
+		}
+		dif_destination_init(&s->destinations[i], d, store);
+		if (!check_forms(s, d, dif_instance_caps(store), err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- state, archive, spool --- */
+
+static bool make_folders(const struct dif_config *c, struct dif_error *err)
+{
+	static const char *const below[] = {"incoming", "inbox"};
+	bool ok = dif_path_make_dir(c->state, FOLDER_MODE, err);
+	for (size_t i = 0; ok && i < DIF_LEN(below); i++) {
+		char *path = dif_path_join(c->state, below[i]);
+		if (path == NULL) {
+			return dif_error_exit(err, DIF_EXIT_OTHER, DIF_TRANSIENT,
+			                      "could not open state '%s': out of memory", c->state);
+		}
+		ok = dif_path_make_dir(path, FOLDER_MODE, err);
+		free(path);
+	}
+	if (!ok && err != NULL) {
+		err->exit = DIF_EXIT_CONFIG;
+	}
+	return ok;
+}
+
+static void refill(void *data, const struct dif_cut *cut)
+{
+	(void)dif_state_put_cut(data, cut); /* a state that takes none fails the next flush */
+}
+
+static bool open_own(struct dif_setup *s, struct dif_error *err)
+{
+	const struct dif_config *c = s->config;
+	if (!make_folders(c, err)) {
+		return false;
+	}
+	s->state = dif_state_open(s->engine, c->state, DIF_STATE_OWN, &s->fresh, err);
+	if (s->state == NULL) {
+		return false;
+	}
+	s->archive = dif_archive_open(c->archive, err);
+	if (s->archive == NULL) {
+		return false;
+	}
+	if (s->fresh && !dif_archive_scan(s->archive, refill, s->state, err)) {
+		return false;
+	}
+	s->spool = dif_spool_new(s->engine, (uint64_t)c->memory);
+	if (s->spool == NULL) {
+		return dif_error_exit(err, DIF_EXIT_OTHER, DIF_TRANSIENT,
+		                      "could not make room for uploads: out of memory");
+	}
+	return true;
+}
+
+static bool open_read(struct dif_setup *s, struct dif_error *err)
+{
+	const struct dif_config *c = s->config;
+	struct dif_error why = {0};
+	bool unused = false;
+	s->state = dif_state_open(s->engine, c->state, DIF_STATE_READ, &unused, &why);
+	if (s->state == NULL && why.cls != DIF_NOT_FOUND) {
+		if (err != NULL) {
+			*err = why;
+		}
+		return false;
+	}
+	if (access(c->archive, F_OK) == 0) {
+		s->archive = dif_archive_open(c->archive, err);
+		return s->archive != NULL;
+	}
+	return true;
+}
+
+/* --- all --- */
+
+static void set_log_level(const char *name)
+{
+	static const char *const names[] = {[DIF_LOG_DEBUG] = "debug",
+	                                    [DIF_LOG_INFO] = "info",
+	                                    [DIF_LOG_WARNING] = "warning",
+	                                    [DIF_LOG_ERROR] = "error"};
+	for (size_t i = 0; name != NULL && i < DIF_LEN(names); i++) {
+		if (strcmp(names[i], name) == 0) {
+			dif_log_level((enum dif_log_level)i);
+		}
+	}
+}
+
+static bool allocate(struct dif_setup *s, struct dif_error *err)
+{
+	const struct dif_config *c = s->config;
+	/* one more: calloc may give NULL for none */
+	s->stores = calloc(c->nstores + 1, sizeof(struct dif_instance *));
+	s->sources = calloc(c->nsources + 1, sizeof(struct dif_instance *));
+	s->destinations = calloc(c->ndestinations + 1, sizeof *s->destinations);
+	if (s->stores == NULL || s->sources == NULL || s->destinations == NULL) {
+		return dif_error_exit(err, DIF_EXIT_OTHER, DIF_TRANSIENT,
+		                      "could not open '%s': out of memory", c->file);
+	}
+	return true;
+}
+
+static bool open_all(struct dif_setup *s, const char *file, enum dif_setup_mode mode,
+                     struct dif_error *err)
+{
+	s->config = dif_config_load(file, err);
+	if (s->config == NULL) {
+		return false;
+	}
+	set_log_level(s->config->log);
+	s->engine = dif_engine_new(err);
+	if (s->engine == NULL || !allocate(s, err) || !load_plugins(s, err) ||
+	    !open_stores(s, err) || !open_sources(s, err) ||
+	    !dif_config_check_unused(s->config, err) || !place_destinations(s, err)) {
+		return false;
+	}
+	if ((mode == DIF_SETUP_OWN && !open_own(s, err)) ||
+	    (mode == DIF_SETUP_READ && !open_read(s, err))) {
+		return false;
+	}
+	for (uint32_t i = 0; i < s->config->ndestinations; i++) {
+		dif_destination_load(&s->destinations[i], s->state);
+	}
+	return true;
+}
+
+struct dif_setup *dif_setup_open(const char *config_file, enum dif_setup_mode mode,
+                                 struct dif_error *err)
+{
+	struct dif_setup *s = calloc(1, sizeof *s);
+	if (s == NULL) {
+		dif_error_set(err, DIF_TRANSIENT, "could not open '%s': out of memory",
+		              config_file);
+		return NULL;
+	}
+	dif_loader_init(&s->loader);
+	if (!open_all(s, config_file, mode, err)) {
+		dif_setup_close(s);
+		return NULL;
+	}
+	return s;
+}
+
+static void on_closed(void *data)
+{
+	--*(uint32_t *)data;
+}
+
+static void close_instances(struct dif_instance **all, uint32_t n, uint32_t *pending)
+{
+	for (uint32_t i = 0; all != NULL && i < n; i++) {
+		if (all[i] != NULL) {
+			++*pending;
+			dif_instance_close(all[i], on_closed, pending);
+		}
+	}
+}
+
+/* What closes on the loop, and the loop. */
+static void close_engine(struct dif_setup *s)
+{
+	uint32_t pending = 0;
+	close_instances(s->sources, s->config->nsources, &pending);
+	close_instances(s->stores, s->config->nstores, &pending);
+	if (s->state != NULL) {
+		pending++;
+		dif_state_close(s->state, on_closed, &pending);
+	}
+	while (pending > 0) {
+		uv_run(&s->engine->loop, UV_RUN_ONCE);
+	}
+	dif_engine_free(s->engine);
+}
+
+void dif_setup_close(struct dif_setup *s)
+{
+	if (s == NULL) {
+		return;
+	}
+	if (s->spool != NULL) {
+		dif_spool_free(s->spool);
+	}
+	if (s->engine != NULL) {
+		close_engine(s);
+	}
+	for (uint32_t i = 0; s->destinations != NULL && i < s->config->ndestinations; i++) {
+		dif_destination_fini(&s->destinations[i]);
+	}
+	dif_archive_close(s->archive);
+	dif_loader_fini(&s->loader);
+	free(s->destinations);
+	free(s->sources);
+	free(s->stores);
+	dif_config_free(s->config);
+	dif_secret_fini();
+	free(s);
+}
