@@ -1,15 +1,16 @@
 /* simulate - a deterministic generator of rehearsal packages with the real shape: same seed and
- * cut, same bytes, on every machine. Cut N+1 follows from cut N as counting does.
+ * cut, same bytes, on every machine with the same libdeflate. Cut N+1 follows from cut N as counting
+ * does.
  *
  * Every package carries SIMULACRO.json at its root, which makes it a rehearsal (rule 12). What the
- * shape copies from real packages, and what is assumed: docs/notes/package.md.
+ * shape copies from real packages, and what is assumed: docs/notes/rehearsal.md.
  */
 #ifndef DIF_REHEARSAL_SIMULATE_H
 #define DIF_REHEARSAL_SIMULATE_H
 
 #include "base/err.h"
 
-enum dif_scale { DIF_TINY, DIF_TENTH, DIF_FULL }; /* about 60, 1,500 and 14,500 entries */
+enum dif_scale { DIF_TINY, DIF_TENTH, DIF_FULL }; /* about 70, 1,500 and 14,600 entries */
 
 struct dif_simulate {
 	uint32_t cut; /* 0 is the empty first one; 100 about two thirds of the night; at most 288 */
