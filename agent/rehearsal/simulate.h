@@ -1,6 +1,6 @@
 /* simulate - a deterministic generator of rehearsal packages with the real shape: same seed and
- * cut, same bytes, on every machine with the same libdeflate. Cut N+1 follows from cut N as counting
- * does.
+ * cut, same bytes, on every machine with the same libdeflate. Cut N+1 follows from cut N as
+ * counting does.
  *
  * Every package carries SIMULACRO.json at its root, which makes it a rehearsal (rule 12). What the
  * shape copies from real packages, and what is assumed: docs/notes/rehearsal.md.
