@@ -82,18 +82,9 @@ TEST(a_list_that_is_none_is_refused_whole)
 	             "<NextContinuationToken>same</NextContinuationToken>"),
 		"<!DOCTYPE x [<!ENTITY e \"e\">]>" LIST(LAST),
 	};
+	const struct dif_list in = {.prefix = "d/", .cursor = "same"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		begin(INI);
-		st->deadline_ms = 1;
-		expect(&(struct script_want){.method = "GET"},
-		       &(struct script_reply){.status = 200, .body = bad[i]});
-		const struct store_out *out =
-			store_list(st, &(struct dif_list){.prefix = "d/", .cursor = "same"});
-		if (out->err.cls == DIF_OK) {
-			fail_msg("taken for a page: %s", bad[i]);
-		}
-		assert_int_equal(out->nrows, 0);
-		end();
+		check_no_page(INI, &in, bad[i], strlen(bad[i]));
 	}
 }
 
@@ -101,15 +92,9 @@ TEST(a_page_cut_at_any_byte_is_no_page)
 {
 	UNUSED_STATE;
 	const char *whole = LIST(LAST ROW("a") ROW("b"));
+	const struct dif_list in = {.prefix = ""};
 	for (size_t n = 1; n < strlen(whole); n++) {
-		begin(INI);
-		st->deadline_ms = 1;
-		expect(&(struct script_want){.method = "GET"},
-		       &(struct script_reply){.status = 200, .body = whole, .body_n = n});
-		const struct store_out *out = store_list(st, &(struct dif_list){.prefix = ""});
-		assert_int_not_equal(out->err.cls, DIF_OK);
-		assert_int_equal(out->nrows, 0);
-		end();
+		check_no_page(INI, &in, whole, n);
 	}
 }
 

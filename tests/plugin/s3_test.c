@@ -117,14 +117,21 @@ TEST(bytes_that_the_store_refuses_are_an_integrity_failure)
 	}
 }
 
+static void answer_without_etag(void *data, const struct script_seen *seen,
+                                struct script_reply *reply)
+{
+	(void)data;
+	reply->status = strcmp(seen->method, "PUT") == 0 ? 200 : 404;
+}
+
 TEST(a_put_without_etag_is_not_believed)
 {
 	UNUSED_STATE;
 	begin(INI);
-	st->deadline_ms = 200;
-	script_any_order(s);
-	expect(&(struct script_want){.method = "PUT"}, &(struct script_reply){.status = 200});
+	st->deadline_ms = 100;
+	script_answer(s, answer_without_etag, NULL);
 	assert_int_not_equal(put("a", NULL, true)->err.cls, DIF_OK);
+	assert_true(script_count(s) > 0);
 	end();
 }
 

@@ -26,6 +26,32 @@ void check_text(const struct store_out *out, const char *part)
 	}
 }
 
+static void answer(void *data, const struct script_seen *seen, struct script_reply *reply)
+{
+	const struct dif_bytes *b = data;
+	(void)seen;
+	reply->status = 200;
+	reply->body = b->p;
+	reply->body_n = b->n;
+}
+
+void check_no_page(const char *ini, const struct dif_list *in, const char *reply, size_t n)
+{
+	struct dif_bytes b = {reply, n};
+	struct store *st = store_open(ini, NULL);
+	struct script *s = script_new(st->engine);
+	st->deadline_ms = 20; /* for the first attempt; a repeat has no better answer */
+	script_answer(s, answer, &b);
+	const struct store_out *out = store_list(st, in);
+	assert_true(script_count(s) > 0);
+	if (out->err.cls == DIF_OK) {
+		fail_msg("taken for a page: %.*s", (int)n, reply);
+	}
+	assert_int_equal(out->nrows, 0);
+	script_free(s);
+	store_close(st);
+}
+
 void check_refused(const char *ini, const char *part)
 {
 	struct dif_error err;
