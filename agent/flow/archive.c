@@ -1,10 +1,10 @@
 /* archive - the order of steps is what makes it safe: the note, durable, then the package, durable
  * under a temporary name, then the rename. So a package in the archive always has its note, and a
- * package that is half there is not in the archive. What a killed run left (.tmp-*) goes at the next
- * open, once it is too old to be another's work.
+ * package that is half there is not in the archive. What a killed run left (.tmp-*) goes at the
+ * next open, once it is too old to be another's work.
  *
- * A copy is digested on its way: what lies under a SHA-256 has that SHA-256, whatever happened to the
- * file since it was checked.
+ * A copy is digested on its way: what lies under a SHA-256 has that SHA-256, whatever happened to
+ * the file since it was checked.
  */
 #include "flow/archive.h"
 
@@ -130,7 +130,7 @@ bool dif_archive_has(const struct dif_archive *a, const char *sha256)
 	return look(a, sha256, &st);
 }
 
-/* A file that lost its end, by a hand or a file system, is replaced by the package when it comes. */
+/* A file that lost its end, by a hand or a file system, is replaced when the package comes. */
 static bool has_whole(const struct dif_archive *a, const struct dif_cut *cut)
 {
 	struct stat st;

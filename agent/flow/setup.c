@@ -7,8 +7,8 @@
  *      instance can tell
  *
  * The first three touch nothing outside but what a plug-in's open creates (the folder of a dir
- * store), so a wrong configuration has no effect. Closing takes a half-open setup, too, so a failure
- * in any step closes what is there.
+ * store), so a wrong configuration has no effect. Closing takes a half-open setup, too, so a
+ * failure in any step closes what is there.
  */
 #include "flow/setup.h"
 

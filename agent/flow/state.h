@@ -5,11 +5,13 @@
  * Reads are synchronous, on the loop, and small, or at start. Writes are copied and queued on the
  * loop and committed in batches (200 results or 250 ms) by one worker on the pool; dif_state_flush
  * tells when all that was queued before is durable. A read sees all that was queued before it: what
- * is not committed yet is committed first, on the loop, which costs an fsync, so reads do not belong
- * between the results of a delivery. The same happens when over 20,000 writes or 64 MiB are queued.
+ * is not committed yet is committed first, on the loop, which costs an fsync, so reads do not
+ * belong between the results of a delivery. The same happens when over 20,000 writes or 64 MiB are
+ * queued.
  *
  * "queued" below: false where it could not be (out of memory, a read-only state, or the queue is
- * full and the disk refuses); the fact is then unknown after a restart, which costs work, not truth.
+ * full and the disk refuses); the fact is then unknown after a restart, which costs work, not
+ * truth.
  */
 #ifndef DIF_FLOW_STATE_H
 #define DIF_FLOW_STATE_H
@@ -20,10 +22,10 @@
 struct dif_state;
 
 enum dif_state_mode { DIF_STATE_OWN, DIF_STATE_READ };
-/* OWN creates the folder if its parent exists, takes the lock on it (exit 1 and the pid of the holder
- * otherwise) and creates the database; an unreadable one, or one of another version, is set aside as
- * state.db.bad-N. *fresh: it was created. READ opens read-only, also beside an owner; where there is
- * none, err is NOT_FOUND. */
+/* OWN creates the folder if its parent exists, takes the lock on it (exit 1 and the pid of the
+ * holder otherwise) and creates the database; an unreadable one, or one of another version, is set
+ * aside as state.db.bad-N. *fresh: it was created. READ opens read-only, also beside an owner;
+ * where there is none, err is NOT_FOUND. */
 struct dif_state *dif_state_open(struct dif_engine *e, const char *folder, enum dif_state_mode mode,
                                  bool *fresh, struct dif_error *err);
 void dif_state_close(struct dif_state *s, void (*closed)(void *data),

@@ -4,9 +4,9 @@
  *   state_schema.c  the database's form        state_held.c   what destinations hold
  *   state_write.c   queue and commits
  *
- * Two connections: `db` writes and is used under db_lock by the worker, or by the loop when it cannot
- * wait for the worker; `reader` belongs to the loop. Locks are taken in the order db_lock, queue_lock;
- * queue_lock is never held over I/O.
+ * Two connections: `db` writes and is used under db_lock by the worker, or by the loop when it
+ * cannot wait for the worker; `reader` belongs to the loop. Locks are taken in the order db_lock,
+ * queue_lock; queue_lock is never held over I/O.
  */
 #ifndef DIF_FLOW_STATE_PRIVATE_H
 #define DIF_FLOW_STATE_PRIVATE_H

@@ -17,8 +17,8 @@
 #define BAD_MAX 1000
 
 static const char schema[] =
-	"CREATE TABLE cut (sha256 TEXT PRIMARY KEY, epoch INTEGER NOT NULL, number INTEGER NOT NULL,"
-	" name TEXT, source TEXT, profile TEXT, reason TEXT, bytes INTEGER, entries INTEGER,"
+	"CREATE TABLE cut (sha256 TEXT PRIMARY KEY, epoch INTEGER NOT NULL,"
+	" number INTEGER NOT NULL, name TEXT, source TEXT, profile TEXT, reason TEXT, bytes INTEGER, entries INTEGER,"
 	" status INTEGER NOT NULL, seen INTEGER, published INTEGER) WITHOUT ROWID;"
 	"CREATE INDEX cut_order ON cut (epoch, number, sha256);"
 	/* id tells which were put last */
@@ -89,8 +89,8 @@ static bool create(sqlite3 *db)
 	       sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
 }
 
-/* Is what is open ours, of this version and whole? An empty file is a database without tables. *why:
- * NULL where SQLite says it. */
+/* Is what is open ours, of this version and whole? An empty file is a database without tables.
+ * *why: NULL where SQLite says it. */
 static bool examine(sqlite3 *db, bool *empty, bool *bad, const char **why)
 {
 	int64_t version = 0, tables = 0;

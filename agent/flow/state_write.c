@@ -1,6 +1,6 @@
 /* state_write - the queue of writes and the commits.
  *
- *   put ... put ──▶ queue ──200 or 250 ms or a flush──▶ worker: BEGIN, all of it, COMMIT ──▶ flushes
+ *   put ... put ──▶ queue ──200, 250 ms, a flush──▶ worker: BEGIN all COMMIT ──▶ flushes
  *
  * Whoever commits takes the whole queue under db_lock, so commits keep the order of the puts, also
  * where the loop commits by itself. A batch that fails is rolled back and put back to the front; it

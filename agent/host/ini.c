@@ -1,15 +1,15 @@
 /* ini - what is left of INI parsing when its traps are taken out.
  *
- * inih splits `key = value`, trims and cuts comments; nothing else is left to it, because as packaged
- * it does three things without a word: it cuts lines at 200 bytes and takes the rest for another
- * line, cuts section names at 49, and takes a line that begins with a blank for more of the value
- * before. So it gets its lines from `give`, below, one by one and already judged:
+ * inih splits `key = value`, trims and cuts comments; nothing else is left to it, because as
+ * packaged it does three things without a word: it cuts lines at 200 bytes and takes the rest for
+ * another line, cuts section names at 49, and takes a line that begins with a blank for more of the
+ * value before. So it gets its lines from `give`, below, one by one and already judged:
  *
- *   - a line is bounded, holds no NUL or other control character, and has lost its leading blanks, so
- *     it can continue nothing; the same is said to inih by its switches, of which the length of a
- *     line is the only one that `give` relies on, and it refuses a line that would not fit;
+ *   - a line is bounded, holds no NUL or other control character, and has lost its leading blanks,
+ *     so it can continue nothing; the same is said to inih by its switches, of which the length of
+ *     a line is the only one that `give` relies on, and it refuses a line that would not fit;
  *   - section headers are read here, and inih sees an empty line in their place;
- *   - the number of a line is counted here, because inih tells it only in builds that we do not have.
+ *   - the number of a line is counted here, because the inih of our builds does not tell it.
  *
  * inih leaves its last line in memory that it frees. Lines may hold secrets, so `give` zeroes that
  * memory each time it gets hold of it, the last time when there is no line left.
@@ -209,7 +209,7 @@ static int take(void *user, const char *section, const char *key, const char *va
 	            "this key is in the section already")) {
 		return 0;
 	}
-	/* The first key takes the place of the header's entry, which stands for an empty section. */
+	/* The first key takes the header's entry, which stands for a section without keys. */
 	struct dif_ini_entry *e = r->header != NULL ? r->header : append(r);
 	r->header = NULL;
 	if (e == NULL) {

@@ -1,5 +1,5 @@
-/* option - one loop over the rows: find the text of a value, read it by the row's type, put it where
- * the row says. Everything a person sees of an option comes from its row. */
+/* option - one loop over the rows: find the text of a value, read it by the row's type, put it
+ * where the row says. Everything a person sees of an option comes from its row. */
 #include "host/option.h"
 
 #include <inttypes.h>
