@@ -180,7 +180,7 @@ static void on_checked(void *data, const struct dif_outcome *o)
 void source_check(struct dif_source *s, source_then *then)
 {
 	s->then = then;
-	s->get = (struct dif_get){.key = s->one_address ? "" : s->now.key, .at = s->at};
+	s->get = (struct dif_get){.key = s->now.key, .at = s->at};
 	start(s, DIF_HEAD, &s->get, on_checked);
 }
 
@@ -219,7 +219,7 @@ void source_fetch(struct dif_source *s, const char *path, uint64_t resume, sourc
 	struct dif_error err;
 	struct dif_fetch_job job = {.engine = s->setup->engine,
 	                            .from = s->instance,
-	                            .key = s->one_address ? "" : s->now.key,
+	                            .key = s->now.key,
 	                            .tag = s->now.tag,
 	                            .size = s->now.size,
 	                            .max = (uint64_t)s->setup->config->limits.package,

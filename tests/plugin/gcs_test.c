@@ -158,11 +158,21 @@ TEST(the_login_signs_an_assertion_that_openssl_verifies)
 TEST(the_assertion_goes_nowhere_but_to_known_hosts)
 {
 	UNUSED_STATE;
+	static const char *const known[] = {"storage.googleapis.com", "oauth2.googleapis.com",
+	                                    "accounts.google.com", NULL};
 	begin_with(account("far.json", "service_account", test_rsa_pkcs8,
 	                   "https://evil.example/token"),
 	           "");
+	/* host/http refuses every host that the policy does not name */
+	expect(&(struct script_want){.url = "https://evil.example/token"},
+	       &(struct script_reply){.cls = DIF_PERMANENT, .text = "refused"});
 	check_class(store_probe(st), DIF_PERMANENT);
-	assert_int_equal(script_count(s), 0);
+	const char *const *hosts = script_seen(s, 0)->policy->hosts;
+	for (size_t i = 0; i < DIF_LEN(known) - 1; i++) {
+		assert_non_null(hosts[i]);
+		assert_string_equal(hosts[i], known[i]);
+	}
+	assert_null(hosts[DIF_LEN(known) - 1]);
 	end();
 }
 
@@ -298,16 +308,30 @@ TEST(a_digest_that_does_not_fit_is_integrity)
 	end();
 }
 
+/* Whatever is asked after the login, this is the answer. */
+static void always(void *data, const struct script_seen *seen, struct script_reply *reply)
+{
+	bool login = strcmp(seen->url, TOKEN_URI) == 0;
+	*reply = login ? (struct script_reply){.status = 200,
+	                                       .body = "{\"access_token\":\"ya29.token-2\","
+	                                               "\"expires_in\":3599}"}
+	               : *(struct script_reply *)data;
+}
+
+static void begin_always(struct script_reply *reply)
+{
+	begin("");
+	script_answer(s, always, reply);
+	st->deadline_ms = 700; /* repeats end soon */
+}
+
 TEST(an_answer_without_a_generation_is_no_answer)
 {
 	UNUSED_STATE;
 	static const char *const odd[] = {"{\"name\":\"a\",\"size\":\"1\"}", "[]", "{\"name\":",
 	                                  "{\"name\":\"a\",\"generation\":\"1\",\"size\":\"x\"}"};
 	for (size_t i = 0; i < DIF_LEN(odd); i++) {
-		begin("");
-		expect(&(struct script_want){.method = "GET"},
-		       &(struct script_reply){.status = 200, .body = odd[i]});
-		st->deadline_ms = 1; /* one attempt: what is odd may be odd only now */
+		begin_always(&(struct script_reply){.status = 200, .body = odd[i]});
 		const struct store_out *out = store_head(st, &(struct dif_get){.key = "a"});
 		assert_int_not_equal(out->err.cls, DIF_OK);
 		end();
@@ -487,10 +511,8 @@ TEST(reasons_decide_the_class)
 		{500, "<html>", DIF_TRANSIENT},
 	};
 	for (size_t i = 0; i < DIF_LEN(cases); i++) {
-		begin("");
-		expect(&(struct script_want){0},
-		       &(struct script_reply){.status = cases[i].status, .body = cases[i].body});
-		st->deadline_ms = 1; /* one attempt */
+		begin_always(
+			&(struct script_reply){.status = cases[i].status, .body = cases[i].body});
 		check_class(store_probe(st), cases[i].cls);
 		end();
 	}
