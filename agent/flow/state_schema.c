@@ -18,8 +18,9 @@
 
 static const char schema[] =
 	"CREATE TABLE cut (sha256 TEXT PRIMARY KEY, epoch INTEGER NOT NULL,"
-	" number INTEGER NOT NULL, name TEXT, source TEXT, profile TEXT, reason TEXT, bytes INTEGER, entries INTEGER,"
-	" status INTEGER NOT NULL, seen INTEGER, published INTEGER) WITHOUT ROWID;"
+	" number INTEGER NOT NULL, name TEXT, source TEXT, profile TEXT, reason TEXT,"
+	" bytes INTEGER, entries INTEGER, status INTEGER NOT NULL, seen INTEGER,"
+	" published INTEGER) WITHOUT ROWID;"
 	"CREATE INDEX cut_order ON cut (epoch, number, sha256);"
 	/* id tells which were put last */
 	"CREATE TABLE manifest (id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE,"
