@@ -35,7 +35,7 @@ static void skip_past(struct html *h, const char *what)
 	h->at = found != NULL ? found + n : h->end;
 }
 
-/* h->at is behind `<!--`. A comment ends at `-->` or `--!>`; `<!-->` and `<!--->` are whole ones. */
+/* h->at is behind `<!--`. A comment ends at `-->` or `--!>`; `<!-->` and `<!--->` are whole. */
 static void skip_comment(struct html *h)
 {
 	const char *p = h->at;

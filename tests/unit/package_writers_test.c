@@ -30,9 +30,7 @@ static const struct {
 	{"zip -qr - . | cat > $OUT", NULL},
 	{"zip -qr0 - . | cat > $OUT", NULL},
 	{"zip -qr -fz $OUT .", NULL},
-	{"zip -qr -fz - . | cat > $OUT", NULL},
 	{"zip -qr -fd $OUT .", NULL},
-	{"zip -qr -fd -fz $OUT .", NULL},
 	{"zip -qr -UN=UTF8 $OUT .", NULL},
 	{"LC_ALL=C.UTF-8 zip -qr $OUT .", NULL},
 	{"zip -qr $OUT . && echo corte 7 | zip -qz $OUT", NULL},
@@ -75,6 +73,8 @@ static const struct {
 	{"bsdtar -cf $OUT --format=zip .", "traversal"},
 	{"bsdtar -cf $OUT --format=zip --options zip:compression=store .", "traversal"},
 	{"zip -qr $OUT . && cat index.html | zip -q $OUT -", "pipe"},
+	/* Info-ZIP forgets the ZIP64 end record here: no reader takes it, its own included. */
+	{"zip -qr -fz - . | cat > $OUT", "runs over"},
 	{"ln -s index.html liga && zip -qry $OUT . ; rm liga", "link"},
 	{"zip -qr -P clave $OUT .", "encrypted"},
 	{"7zz a -tzip -bso0 -mm=BZip2 $OUT " ALL, "method"},
