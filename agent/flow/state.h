@@ -98,8 +98,9 @@ bool dif_state_delivery(struct dif_state *s, const char *destination, const char
 /* --- small facts: capability probe results, marker tags --- */
 bool dif_state_put_fact(struct dif_state *s, const char *scope, const char *name,
                         const char *value); /* queued; NULL: forget */
+/* NULL: not known, or older than max_age_ms; 0: of any age. */
 const char *dif_state_fact(struct dif_state *s, const char *scope, const char *name,
-                           int64_t max_age_ms, struct dif_arena *a); /* NULL */
+                           int64_t max_age_ms, struct dif_arena *a);
 
 /* done is called on the loop, never before this returns, once everything queued so far is durable
  * (err->cls is OK), or with the failure: the writes stay queued, and the cut where it is. */

@@ -202,7 +202,7 @@ const char *dif_state_fact(struct dif_state *s, const char *scope, const char *n
 	if (dif_state_row(s, q)) {
 		int64_t age = dif_wall_ms() - sqlite3_column_int64(q, 1);
 		/* A negative age is a clock that was set back: such a fact is of no known age. */
-		if (max_age_ms == INT64_MAX || (age >= 0 && age <= max_age_ms)) {
+		if (max_age_ms == 0 || max_age_ms == INT64_MAX || (age >= 0 && age <= max_age_ms)) {
 			value = dif_arena_str(a, dif_state_text(q, 0));
 		}
 	}

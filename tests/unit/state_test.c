@@ -338,6 +338,7 @@ TEST(facts_have_an_age)
 	assert_null(dif_state_fact(s, "d", "fence", INT64_MAX, &a));
 	assert_true(dif_state_put_fact(s, "d", "fence", "yes"));
 	assert_string_equal(dif_state_fact(s, "d", "fence", 60000, &a), "yes");
+	assert_string_equal(dif_state_fact(s, "d", "fence", 0, &a), "yes");
 	assert_null(dif_state_fact(s, "d", "fence", -1, &a));
 	assert_true(dif_state_put_fact(s, "d", "fence", NULL));
 	assert_null(dif_state_fact(s, "d", "fence", INT64_MAX, &a));
