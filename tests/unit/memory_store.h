@@ -82,7 +82,7 @@ static const struct dif_caps mem_caps = {.size = sizeof(struct dif_caps),
                                          .meta_max = 2048,
                                          .digests = {DIF_SHA256}};
 
-static struct mem_object *mem_find(const struct dif_instance *s, const char *key)
+static inline struct mem_object *mem_find(const struct dif_instance *s, const char *key)
 {
 	for (uint32_t i = 0; i < s->nobjects; i++) {
 		if (strcmp(s->objects[i]->key, key) == 0) {
@@ -92,7 +92,7 @@ static struct mem_object *mem_find(const struct dif_instance *s, const char *key
 	return NULL;
 }
 
-static void mem_drop(struct dif_instance *s, const char *key)
+static inline void mem_drop(struct dif_instance *s, const char *key)
 {
 	for (uint32_t i = 0; i < s->nobjects; i++) {
 		if (strcmp(s->objects[i]->key, key) == 0) {
@@ -104,7 +104,8 @@ static void mem_drop(struct dif_instance *s, const char *key)
 	}
 }
 
-static struct mem_object *mem_set(struct dif_instance *s, const char *key, const void *p, size_t n)
+static inline struct mem_object *mem_set(struct dif_instance *s, const char *key, const void *p,
+                                         size_t n)
 {
 	struct mem_object *o = mem_find(s, key);
 	if (o == NULL) {
@@ -126,15 +127,15 @@ static struct mem_object *mem_set(struct dif_instance *s, const char *key, const
 	return o;
 }
 
-static void mem_meta(struct mem_object *o, const char *name, const char *value)
+static inline void mem_meta(struct mem_object *o, const char *name, const char *value)
 {
 	assert_true(o->nmeta < MEM_META);
 	snprintf(o->name[o->nmeta], sizeof o->name[0], "%s", name);
 	snprintf(o->value[o->nmeta++], sizeof o->value[0], "%s", value);
 }
 
-static void mem_as_object(const struct mem_object *o, struct dif_field meta[MEM_META],
-                          struct dif_object *to, bool full)
+static inline void mem_as_object(const struct mem_object *o, struct dif_field meta[MEM_META],
+                                 struct dif_object *to, bool full)
 {
 	*to = (struct dif_object){.key = o->key, .tag = o->tag, .size = o->n, .meta_known = full};
 	for (uint32_t i = 0; full && i < o->nmeta; i++) {
@@ -147,7 +148,8 @@ static void mem_as_object(const struct mem_object *o, struct dif_field meta[MEM_
 	to->cache = full && o->cache[0] ? o->cache : NULL;
 }
 
-static bool mem_fits(const struct dif_instance *s, const struct mem_object *o, const char *tag)
+static inline bool mem_fits(const struct dif_instance *s, const struct mem_object *o,
+                            const char *tag)
 {
 	if (o == NULL) {
 		return false;
@@ -157,7 +159,7 @@ static bool mem_fits(const struct dif_instance *s, const struct mem_object *o, c
 	               : strcmp(o->tag, tag) == 0;
 }
 
-static enum dif_class mem_put(struct dif_op_run *r, struct dif_object *told)
+static inline enum dif_class mem_put(struct dif_op_run *r, struct dif_object *told)
 {
 	struct dif_instance *s = r->store;
 	const struct dif_put *in = r->in;
@@ -192,13 +194,13 @@ static enum dif_class mem_put(struct dif_op_run *r, struct dif_object *told)
 	return DIF_OK;
 }
 
-static int mem_by_key(const void *a, const void *b)
+static inline int mem_by_key(const void *a, const void *b)
 {
 	return strcmp((*(struct mem_object *const *)a)->key, (*(struct mem_object *const *)b)->key);
 }
 
-static void mem_list(struct dif_op_run *r, struct dif_outcome *out, struct dif_object *rows,
-                     struct dif_field meta[][MEM_META])
+static inline void mem_list(struct dif_op_run *r, struct dif_outcome *out, struct dif_object *rows,
+                            struct dif_field meta[][MEM_META])
 {
 	struct dif_instance *s = r->store;
 	const struct dif_list *in = r->in;
@@ -220,7 +222,7 @@ static void mem_list(struct dif_op_run *r, struct dif_outcome *out, struct dif_o
 	out->rows = rows;
 }
 
-static void mem_get(struct dif_op_run *r, struct dif_outcome *out, struct dif_field *meta)
+static inline void mem_get(struct dif_op_run *r, struct dif_outcome *out, struct dif_field *meta)
 {
 	const struct dif_get *in = r->in;
 	const struct mem_object *o = mem_find(r->store, in->key);
@@ -236,7 +238,7 @@ static void mem_get(struct dif_op_run *r, struct dif_outcome *out, struct dif_fi
 	}
 }
 
-static void mem_remove(struct dif_op_run *r, struct dif_outcome *out, struct dif_item *items)
+static inline void mem_remove(struct dif_op_run *r, struct dif_outcome *out, struct dif_item *items)
 {
 	const struct dif_remove *in = r->in;
 	assert_true(in->n > 0 && in->n <= r->store->caps.delete_max);
@@ -254,7 +256,7 @@ static void mem_remove(struct dif_op_run *r, struct dif_outcome *out, struct dif
 	out->nitems = in->n;
 }
 
-static void mem_note(struct dif_op_run *r, enum dif_class cls)
+static inline void mem_note(struct dif_op_run *r, enum dif_class cls)
 {
 	struct dif_instance *s = r->store;
 	assert_true(s->nlog < MEM_LOG);
@@ -273,7 +275,7 @@ static void mem_note(struct dif_op_run *r, enum dif_class cls)
 	}
 }
 
-static void mem_answer(struct dif_op_run *r)
+static inline void mem_answer(struct dif_op_run *r)
 {
 	struct dif_outcome out = {.attempts = 1};
 	struct dif_object rows[8];
@@ -301,10 +303,10 @@ static void mem_answer(struct dif_op_run *r)
 	free(r);
 }
 
-static void mem_ready(void *data);
+static inline void mem_ready(void *data);
 
 /* True once the body is here, or is no longer wanted. */
-static bool mem_read_body(struct dif_op_run *r)
+static inline bool mem_read_body(struct dif_op_run *r)
 {
 	if (r->verb != DIF_PUT || r->canceled) {
 		return true;
@@ -340,7 +342,7 @@ static bool mem_read_body(struct dif_op_run *r)
 	}
 }
 
-static void mem_close_stream(struct dif_op_run *r)
+static inline void mem_close_stream(struct dif_op_run *r)
 {
 	if (r->stream != NULL) {
 		struct dif_body *body = dif_body_of(((const struct dif_put *)r->in)->blob);
@@ -349,7 +351,7 @@ static void mem_close_stream(struct dif_op_run *r)
 	}
 }
 
-static void mem_on_timer(uv_timer_t *t)
+static inline void mem_on_timer(uv_timer_t *t)
 {
 	struct dif_instance *s = t->data;
 	struct dif_link *next = NULL;
@@ -374,19 +376,19 @@ static void mem_on_timer(uv_timer_t *t)
 	}
 }
 
-static void mem_wake(struct dif_instance *s)
+static inline void mem_wake(struct dif_instance *s)
 {
 	uv_timer_start(&s->timer, mem_on_timer, 0, 0);
 }
 
-static void mem_ready(void *data)
+static inline void mem_ready(void *data)
 {
 	struct dif_op_run *r = data;
 	r->waiting = false;
 	mem_wake(r->store);
 }
 
-static void mem_open(struct dif_instance *s, struct dif_engine *e, const char *name)
+static inline void mem_open(struct dif_instance *s, struct dif_engine *e, const char *name)
 {
 	*s = (struct dif_instance){.name = name, .engine = e, .caps = mem_caps};
 	dif_list_init(&s->queue);
@@ -395,7 +397,7 @@ static void mem_open(struct dif_instance *s, struct dif_engine *e, const char *n
 	s->timer.data = s;
 }
 
-static void mem_close(struct dif_instance *s)
+static inline void mem_close(struct dif_instance *s)
 {
 	assert_true(dif_list_empty(&s->queue));
 	while (s->nobjects > 0) {
@@ -405,7 +407,7 @@ static void mem_close(struct dif_instance *s)
 }
 
 /* The place in the log of the n-th request of a verb for a key; -1: there is none. */
-static int mem_logged(const struct dif_instance *s, enum dif_verb_id verb, const char *key)
+static inline int mem_logged(const struct dif_instance *s, enum dif_verb_id verb, const char *key)
 {
 	for (uint32_t i = 0; i < s->nlog; i++) {
 		if (s->log[i].verb == verb && (key == NULL || strcmp(s->log[i].key, key) == 0)) {
@@ -415,7 +417,8 @@ static int mem_logged(const struct dif_instance *s, enum dif_verb_id verb, const
 	return -1;
 }
 
-static uint32_t mem_count(const struct dif_instance *s, enum dif_verb_id verb, const char *key)
+static inline uint32_t mem_count(const struct dif_instance *s, enum dif_verb_id verb,
+                                 const char *key)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < s->nlog; i++) {

@@ -42,7 +42,7 @@ struct world {
 
 static const char *const world_totals[] = {"total.json", NULL};
 
-static void world_until(struct world *w, bool (*is)(void *), void *data)
+static inline void world_until(struct world *w, bool (*is)(void *), void *data)
 {
 	int64_t end = dif_steady_ms() + PATIENCE_MS;
 	while (!is(data)) {
@@ -51,23 +51,23 @@ static void world_until(struct world *w, bool (*is)(void *), void *data)
 	}
 }
 
-static bool world_is_true(void *data)
+static inline bool world_is_true(void *data)
 {
 	return *(bool *)data;
 }
 
-static void world_wait(struct world *w)
+static inline void world_wait(struct world *w)
 {
 	world_until(w, world_is_true, &w->done);
 	w->done = false;
 }
 
-static void world_set_done(void *data)
+static inline void world_set_done(void *data)
 {
 	((struct world *)data)->done = true;
 }
 
-static void world_open_state(struct world *w)
+static inline void world_open_state(struct world *w)
 {
 	struct dif_error err = {0};
 	w->setup.state =
@@ -75,14 +75,14 @@ static void world_open_state(struct world *w)
 	assert_non_null(w->setup.state);
 }
 
-static void world_open_destinations(struct world *w)
+static inline void world_open_destinations(struct world *w)
 {
 	for (uint32_t i = 0; i < DESTINATIONS; i++) {
 		dif_destination_init(&w->destinations[i], &w->to[i], w->store[i]);
 	}
 }
 
-static struct world *world_new(uint64_t budget)
+static inline struct world *world_new(uint64_t budget)
 {
 	static uint32_t turn;
 	static const char *const names[] = {"eu", "us"};
@@ -120,7 +120,7 @@ static struct world *world_new(uint64_t budget)
 	return w;
 }
 
-static void world_close_state(struct world *w)
+static inline void world_close_state(struct world *w)
 {
 	dif_state_close(w->setup.state, world_set_done, w);
 	world_wait(w);
@@ -130,14 +130,14 @@ static void world_close_state(struct world *w)
 }
 
 /* As a new process would find it. */
-static void world_restart(struct world *w)
+static inline void world_restart(struct world *w)
 {
 	world_close_state(w);
 	world_open_state(w);
 	world_open_destinations(w);
 }
 
-static void world_free(struct world *w)
+static inline void world_free(struct world *w)
 {
 	world_close_state(w);
 	dif_spool_free(w->setup.spool);
@@ -152,7 +152,7 @@ static void world_free(struct world *w)
 	free(w);
 }
 
-static void world_write(const char *path, const struct file *files, uint32_t n)
+static inline void world_write(const char *path, const struct file *files, uint32_t n)
 {
 	struct dif_error err = {0};
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -175,7 +175,8 @@ struct world_ingest {
 	struct dif_manifest *m;
 };
 
-static void world_on_ingested(void *data, struct dif_manifest *m, const struct dif_error *err)
+static inline void world_on_ingested(void *data, struct dif_manifest *m,
+                                     const struct dif_error *err)
 {
 	struct world_ingest *i = data;
 	if (m == NULL) {
@@ -185,7 +186,7 @@ static void world_on_ingested(void *data, struct dif_manifest *m, const struct d
 	i->w->done = true;
 }
 
-static struct cut *world_open_cut(struct world *w, const char *path, int64_t number)
+static inline struct cut *world_open_cut(struct world *w, const char *path, int64_t number)
 {
 	struct dif_error err = {0};
 	struct world_ingest in = {.w = w};
@@ -207,7 +208,8 @@ static struct cut *world_open_cut(struct world *w, const char *path, int64_t num
 	return c;
 }
 
-static struct cut *world_cut(struct world *w, int64_t number, const struct file *files, uint32_t n)
+static inline struct cut *world_cut(struct world *w, int64_t number, const struct file *files,
+                                    uint32_t n)
 {
 	char path[600];
 	snprintf(path, sizeof path, "%s/cut-%lld.zip", w->folder, (long long)number);
@@ -215,20 +217,21 @@ static struct cut *world_cut(struct world *w, int64_t number, const struct file 
 	return world_open_cut(w, path, number);
 }
 
-static void cut_free(struct cut *c)
+static inline void cut_free(struct cut *c)
 {
 	dif_manifest_unref(c->manifest);
 	dif_package_close(c->package);
 	free(c);
 }
 
-static void world_on_published(void *data, struct dif_publication *p)
+static inline void world_on_published(void *data, struct dif_publication *p)
 {
 	(void)p;
 	((struct world *)data)->done = true;
 }
 
-static struct dif_publication *world_start(struct world *w, struct cut *c, uint32_t n, bool dry_run)
+static inline struct dif_publication *world_start(struct world *w, struct cut *c, uint32_t n,
+                                                  bool dry_run)
 {
 	static struct dif_destination *all[DESTINATIONS];
 	for (uint32_t i = 0; i < DESTINATIONS; i++) {
@@ -254,14 +257,14 @@ static struct dif_publication *world_start(struct world *w, struct cut *c, uint3
 }
 
 /* Publishes to the first n destinations; the publication is the caller's to free. */
-static struct dif_publication *world_publish(struct world *w, struct cut *c, uint32_t n)
+static inline struct dif_publication *world_publish(struct world *w, struct cut *c, uint32_t n)
 {
 	struct dif_publication *p = world_start(w, c, n, false);
 	world_wait(w);
 	return p;
 }
 
-static int world_exit(struct world *w, struct cut *c, uint32_t n)
+static inline int world_exit(struct world *w, struct cut *c, uint32_t n)
 {
 	struct dif_publication *p = world_publish(w, c, n);
 	int code = dif_publication_exit(p);
@@ -269,7 +272,7 @@ static int world_exit(struct world *w, struct cut *c, uint32_t n)
 	return code;
 }
 
-static void check_text(const struct dif_instance *s, const char *key, const char *text)
+static inline void check_text(const struct dif_instance *s, const char *key, const char *text)
 {
 	const struct mem_object *o = mem_find(s, key);
 	if (o == NULL) {

@@ -1,0 +1,417 @@
+#include "world.h"
+
+#define BUDGET (6u << 20)
+#define LARGE (DIF_WHOLE_MAX + 12345)
+#define MIDDLE (2u << 20)
+
+/* A package of one large and some middle files; content differs per file, so that packing is not
+ * everything. */
+static char *content(size_t n, char seed)
+{
+	char *p = malloc(n + 1);
+	assert_non_null(p);
+	uint32_t x = (uint32_t)seed * 2654435761u + 1;
+	for (size_t i = 0; i < n; i++) {
+		x = x * 1664525u + 1013904223u;
+		p[i] = (char)('a' + (x >> 28));
+	}
+	p[n] = '\0';
+	return p;
+}
+
+struct taker {
+	struct world *w;
+	struct dif_lease *lease;
+	struct dif_body *body;
+	struct dif_body_stream *stream;
+	bool told, failed, asked, readable, left;
+};
+
+static void on_ready(void *data, struct dif_body *body, const struct dif_error *err)
+{
+	struct taker *t = data;
+	assert_false(t->told);
+	t->told = true;
+	t->body = body;
+	t->failed = body == NULL && err->cls == DIF_INTEGRITY;
+}
+
+static void on_asked_back(void *data)
+{
+	struct taker *t = data;
+	assert_true(t->told && !t->asked);
+	t->asked = true;
+}
+
+static void on_left(void *data)
+{
+	((struct taker *)data)->left = true;
+}
+
+static const struct dif_lease_events events = {.ready = on_ready, .asked_back = on_asked_back};
+
+static bool is_told(void *data)
+{
+	return ((struct taker *)data)->told;
+}
+
+static bool is_asked(void *data)
+{
+	return ((struct taker *)data)->asked;
+}
+
+static bool has_left(void *data)
+{
+	return ((struct taker *)data)->left;
+}
+
+static bool is_readable(void *data)
+{
+	return ((struct taker *)data)->readable;
+}
+
+static void want(struct taker *t, struct dif_spool_user *u, const struct cut *c, const char *name,
+                 enum dif_form_id form)
+{
+	const struct dif_member *m = dif_manifest_find(c->manifest, name);
+	assert_non_null(m);
+	*t = (struct taker){.w = t->w};
+	t->lease = dif_spool_want(u, c->package, m, form, &events, t);
+	assert_non_null(t->lease);
+	assert_false(t->told);
+}
+
+static void leave(struct world *w, struct dif_spool_user *u)
+{
+	struct taker t = {.w = w};
+	dif_spool_leave(u, on_left, &t);
+	assert_false(t.left);
+	world_until(w, has_left, &t);
+}
+
+static struct cut *made(struct world *w, char *text[5])
+{
+	text[0] = content(LARGE, 1);
+	for (int i = 1; i < 5; i++) {
+		text[i] = content(MIDDLE, (char)(i + 1));
+	}
+	const struct file files[] = {{"index.html", INDEX("1")}, {"large.csv", text[0]},
+	                             {"m1.json", text[1]},       {"m2.json", text[2]},
+	                             {"m3.json", text[3]},       {"m4.json", text[4]}};
+	return world_cut(w, 1, files, DIF_LEN(files));
+}
+
+static void drop(struct world *w, struct cut *c, char *text[5])
+{
+	for (int i = 0; i < 5; i++) {
+		free(text[i]);
+	}
+	cut_free(c);
+	world_free(w);
+}
+
+TEST(two_destinations_share_one_buffer)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool),
+			      *b = dif_spool_join(w->setup.spool);
+	struct taker one = {.w = w}, two = {.w = w}, three = {.w = w};
+	want(&one, a, c, "m1.json", DIF_IDENTITY);
+	want(&two, b, c, "m1.json", DIF_IDENTITY);
+	world_until(w, is_told, &one);
+	world_until(w, is_told, &two);
+	assert_ptr_equal(one.body->ops->view(one.body), two.body->ops->view(two.body));
+	assert_memory_equal(one.body->ops->view(one.body), text[1], MIDDLE);
+	assert_int_equal(dif_spool_peak(w->setup.spool), MIDDLE);
+	/* who comes a moment later finds it still there */
+	const void *at = one.body->ops->view(one.body);
+	dif_spool_release(one.lease);
+	dif_spool_release(two.lease);
+	want(&three, b, c, "m1.json", DIF_IDENTITY);
+	world_until(w, is_told, &three);
+	assert_ptr_equal(three.body->ops->view(three.body), at);
+	dif_spool_release(three.lease);
+	leave(w, a);
+	leave(w, b);
+	drop(w, c, text);
+}
+
+TEST(the_budget_is_never_exceeded)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
+	static const char *const names[] = {"m1.json", "m2.json", "m3.json", "m4.json"};
+	struct taker t[4];
+	for (int i = 0; i < 4; i++) {
+		t[i].w = w;
+		want(&t[i], a, c, names[i], DIF_IDENTITY);
+	}
+	for (int i = 0; i < 3; i++) {
+		world_until(w, is_told, &t[i]);
+	}
+	assert_false(t[3].told); /* 8 MiB do not go into 6 */
+	dif_spool_release(t[1].lease);
+	world_until(w, is_told, &t[3]);
+	assert_memory_equal(t[3].body->ops->view(t[3].body), text[4], MIDDLE);
+	assert_true(dif_spool_peak(w->setup.spool) <= BUDGET);
+	dif_spool_release(t[0].lease);
+	dif_spool_release(t[2].lease);
+	dif_spool_release(t[3].lease);
+	leave(w, a);
+	drop(w, c, text);
+}
+
+static void on_more(void *data)
+{
+	((struct taker *)data)->readable = true;
+}
+
+static void read_all(struct taker *t, uint64_t offset, const uint8_t *expected, uint64_t n)
+{
+	uint8_t piece[10000];
+	uint64_t got = 0;
+	t->stream = t->body->ops->open(t->body, offset, on_more, t);
+	assert_non_null(t->stream);
+	for (;;) {
+		int64_t some = t->body->ops->read(t->stream, piece, sizeof piece);
+		if (some == DIF_BODY_LATER) {
+			t->readable = false;
+			world_until(t->w, is_readable, t);
+			continue;
+		}
+		assert_true(some >= 0);
+		if (some == 0) {
+			break;
+		}
+		assert_true(offset + got + (uint64_t)some <= n);
+		assert_memory_equal(piece, expected + offset + got, (size_t)some);
+		got += (uint64_t)some;
+	}
+	assert_int_equal(offset + got, n);
+	t->body->ops->close(t->stream);
+}
+
+TEST(large_members_are_streamed_from_any_offset)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
+	struct taker t = {.w = w};
+	want(&t, a, c, "large.csv", DIF_IDENTITY);
+	world_until(w, is_told, &t);
+	assert_int_equal(t.body->size, LARGE);
+	assert_null(t.body->ops->view(t.body));
+	read_all(&t, 0, (const uint8_t *)text[0], LARGE);
+	read_all(&t, 1000001, (const uint8_t *)text[0], LARGE);
+	read_all(&t, LARGE, (const uint8_t *)text[0], LARGE);
+	assert_true(dif_spool_peak(w->setup.spool) <= 1u << 20);
+	/* closed while the pool works for it: leaving waits for that */
+	t.stream = t.body->ops->open(t.body, 0, on_more, &t);
+	t.body->ops->close(t.stream);
+	dif_spool_release(t.lease);
+	leave(w, a);
+	drop(w, c, text);
+}
+
+TEST(the_gzip_form_is_the_package_s_own_deflate_bytes)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
+	struct taker t = {.w = w};
+	const struct dif_member *m = dif_manifest_find(c->manifest, "m1.json");
+	want(&t, a, c, "m1.json", DIF_GZIP);
+	world_until(w, is_told, &t);
+	const uint8_t *p = t.body->ops->view(t.body);
+	uint8_t trailer[DIF_GZIP_TRAILER];
+	assert_int_equal(t.body->size, m->packed + DIF_GZIP_HEADER + DIF_GZIP_TRAILER);
+	assert_memory_equal(p, dif_gzip_header, DIF_GZIP_HEADER);
+	dif_gzip_trailer(trailer, m->crc, m->size);
+	assert_memory_equal(p + DIF_GZIP_HEADER + m->packed, trailer, sizeof trailer);
+	dif_spool_release(t.lease);
+	leave(w, a);
+	drop(w, c, text);
+}
+
+TEST(a_package_that_changed_under_us_is_refused)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
+	struct taker t = {.w = w}, g = {.w = w};
+	const struct dif_member *m = dif_manifest_find(c->manifest, "m1.json");
+	char path[64], byte = 0;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", c->package->fd);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	off_t at = (off_t)(m->offset + m->packed / 2);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte = (char)(byte ^ 0x55);
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
+	want(&t, a, c, "m1.json", DIF_IDENTITY);
+	want(&g, a, c, "m1.json", DIF_GZIP);
+	world_until(w, is_told, &t);
+	world_until(w, is_told, &g);
+	assert_true(t.failed);
+	assert_true(g.failed);
+	dif_spool_release(t.lease);
+	dif_spool_release(g.lease);
+	leave(w, a);
+	drop(w, c, text);
+}
+
+TEST(a_released_want_is_never_told)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
+	struct taker t = {.w = w};
+	want(&t, a, c, "m1.json", DIF_IDENTITY);
+	dif_spool_release(t.lease);
+	want(&t, a, c, "m2.json", DIF_IDENTITY);
+	uv_run(&w->setup.engine->loop, UV_RUN_ONCE); /* the pool may be at work for it */
+	bool told = t.told;
+	dif_spool_release(t.lease);
+	leave(w, a); /* until the pool reads nothing for it any more */
+	assert_int_equal(t.told, told);
+	drop(w, c, text);
+}
+
+TEST(who_holds_more_than_its_share_is_asked_back_and_who_holds_less_never)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *slow = dif_spool_join(w->setup.spool);
+	struct dif_spool_user *quick = dif_spool_join(w->setup.spool);
+	struct taker held[3], next = {.w = w};
+	static const char *const names[] = {"m1.json", "m2.json", "m3.json"};
+	for (int i = 0; i < 3; i++) {
+		held[i].w = w;
+		want(&held[i], slow, c, names[i], DIF_IDENTITY);
+		world_until(w, is_told, &held[i]);
+	}
+	want(&next, quick, c, "m4.json", DIF_IDENTITY);
+	world_until(w, is_asked, &held[0]); /* the oldest first, after DIF_LEASE_MS */
+	assert_false(next.told);
+	dif_spool_release(held[0].lease);
+	world_until(w, is_told, &next);
+	/* 4 MiB of 6 is still over half; but nobody waits, so nobody is asked */
+	struct taker more = {.w = w};
+	want(&more, slow, c, "m1.json", DIF_IDENTITY);
+	assert_false(next.asked);
+	dif_spool_release(more.lease);
+	for (int i = 1; i < 3; i++) {
+		dif_spool_release(held[i].lease);
+	}
+	dif_spool_release(next.lease);
+	leave(w, slow);
+	leave(w, quick);
+	assert_true(dif_spool_peak(w->setup.spool) <= BUDGET);
+	drop(w, c, text);
+}
+
+TEST(a_dead_destination_gives_its_memory_to_the_others)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	w->to[0].barrier = w->to[1].barrier = 0;
+	w->store[1]->dead = true;
+	struct dif_publication *p = world_start(w, c, 2, false);
+	int64_t end = dif_steady_ms() + PATIENCE_MS;
+	while (mem_find(w->store[0], "index.html") == NULL) {
+		assert_true(dif_steady_ms() < end);
+		uv_run(&w->setup.engine->loop, UV_RUN_ONCE);
+	}
+	check_text(w->store[0], "large.csv", text[0]);
+	w->store[1]->dead = false;
+	mem_wake(w->store[1]);
+	world_wait(w);
+	assert_int_equal(dif_publication_exit(p), 0);
+	dif_publication_free(p);
+	check_text(w->store[1], "large.csv", text[0]);
+	check_text(w->store[1], "m4.json", text[4]);
+	assert_true(dif_spool_peak(w->setup.spool) <= BUDGET);
+	drop(w, c, text);
+}
+
+/* Dies in the middle of the puts, with bodies in its hands. */
+static void die(struct dif_instance *s, const struct dif_put *in)
+{
+	uint32_t *after = s->data;
+	(void)in;
+	if (*after > 0 && --*after == 0) {
+		s->dead = true;
+	}
+}
+
+TEST(puts_that_gave_their_memory_back_are_made_good)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	uint32_t after = 6; /* probe and marker first */
+	w->to[0].barrier = w->to[1].barrier = 0;
+	w->store[1]->before_put = die;
+	w->store[1]->data = &after;
+	struct dif_publication *p = world_start(w, c, 2, false);
+	int64_t end = dif_steady_ms() + PATIENCE_MS;
+	while (mem_find(w->store[0], "index.html") == NULL) {
+		assert_true(dif_steady_ms() < end);
+		uv_run(&w->setup.engine->loop, UV_RUN_ONCE);
+	}
+	uint32_t canceled = 0;
+	for (uint32_t i = 0; i < w->store[1]->nlog; i++) {
+		canceled += w->store[1]->log[i].cls == DIF_CANCELED;
+	}
+	assert_true(canceled > 0);
+	w->store[1]->dead = false;
+	mem_wake(w->store[1]);
+	world_wait(w);
+	assert_int_equal(dif_publication_exit(p), 0);
+	dif_publication_free(p);
+	for (int i = 1; i < 5; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "m%d.json", i);
+		check_text(w->store[0], name, text[i]);
+		check_text(w->store[1], name, text[i]);
+	}
+	assert_true(dif_spool_peak(w->setup.spool) <= BUDGET);
+	drop(w, c, text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(two_destinations_share_one_buffer),
+		cmocka_unit_test(the_budget_is_never_exceeded),
+		cmocka_unit_test(large_members_are_streamed_from_any_offset),
+		cmocka_unit_test(the_gzip_form_is_the_package_s_own_deflate_bytes),
+		cmocka_unit_test(a_package_that_changed_under_us_is_refused),
+		cmocka_unit_test(a_released_want_is_never_told),
+		cmocka_unit_test(
+			who_holds_more_than_its_share_is_asked_back_and_who_holds_less_never),
+		cmocka_unit_test(a_dead_destination_gives_its_memory_to_the_others),
+		cmocka_unit_test(puts_that_gave_their_memory_back_are_made_good),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
