@@ -15,8 +15,8 @@
 
 #define REPLY_DEFAULT (1u << 20)
 #define REPLY_CEILING (8u << 20)
-#define TREE_FACTOR 6u /* memory of a reply's tree and rows, over that of the reply */
-#define FIELDS_MAX 64u
+#define TREE_FACTOR 6u  /* memory of a reply's tree and rows, over that of the reply */
+#define FIELDS_MAX 256u /* as host/http takes; S3 keeps 2 KiB of metadata */
 #define PIECES_MAX 64u
 
 /* False: it is not the first ask of the step, or comes after an outcome. */
