@@ -226,7 +226,9 @@ static void on_ended(void *data, int code, const struct dif_error *err,
 	}
 	struct dif_source *source = w->source;
 	forget(w);
-	if (source != NULL && !a->stopping) {
+	if (source != NULL && !a->stopping && code == DIF_EXIT_OTHER) {
+		dif_source_again(source); /* a failure of ours, not of the package */
+	} else if (source != NULL && !a->stopping) {
 		dif_source_go(source);
 	}
 	a->look_at = dif_steady_ms() + LOOK_SOON_MS;

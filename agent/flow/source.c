@@ -32,7 +32,8 @@ enum { WAITING, LOOKING, READING_DIGEST, FETCHING, REPEATING, CHECKING, COMPARIN
 
 static const struct dif_sm_state states[STATES] = {
 	[WAITING] = {"waiting", DIF_TO(LOOKING)},
-	[LOOKING] = {"looking", DIF_TO(WAITING) | DIF_TO(READING_DIGEST) | DIF_TO(FETCHING)},
+	[LOOKING] = {"looking",
+                     DIF_TO(WAITING) | DIF_TO(READING_DIGEST) | DIF_TO(FETCHING) | DIF_TO(HANDED)},
 	[READING_DIGEST] = {"reading_digest", DIF_TO(WAITING) | DIF_TO(FETCHING)},
 	[FETCHING] = {"fetching", DIF_TO(WAITING) | DIF_TO(REPEATING) | DIF_TO(CHECKING) |
                                           DIF_TO(COMPARING) | DIF_TO(HANDED)},
@@ -100,6 +101,13 @@ static void drop_part(struct dif_source *s)
 	unlink(s->part);
 	unlink(s->second);
 	s->have = 0;
+}
+
+static void drop_arrival(struct dif_source *s)
+{
+	unlink(s->file);
+	unlink(s->side_file);
+	found_clear(&s->kept);
 }
 
 /* What was read cannot be believed: again soon, or never again as it is. */
@@ -176,6 +184,21 @@ static void take(struct dif_source *s)
 	found_clear(&s->refused);
 }
 
+static void announce(struct dif_source *s)
+{
+	dif_error_clear(&s->error);
+	s->polled = dif_steady_ms();
+	s->rereads = 0;
+	dif_sm_move(&s->sm, HANDED);
+	struct dif_arrival a = {.file = s->file,
+	                        .digest = s->digest != NULL ? s->side_file : NULL,
+	                        .name = last_part(s->now.key),
+	                        .modified_ms = s->now.modified * 1000,
+	                        .tls = s->got.tls[0] != '\0' ? s->got.tls : NULL,
+	                        .bytes_per_s = s->got.bytes_per_s};
+	s->arrived(s->data, s, &a);
+}
+
 static void hand_over(struct dif_source *s)
 {
 	struct dif_error err;
@@ -197,17 +220,7 @@ static void hand_over(struct dif_source *s)
 		fail(s, &err);
 		return;
 	}
-	dif_error_clear(&s->error);
-	s->polled = dif_steady_ms();
-	s->rereads = 0;
-	dif_sm_move(&s->sm, HANDED);
-	struct dif_arrival a = {.file = s->file,
-	                        .digest = s->digest != NULL ? s->side_file : NULL,
-	                        .name = last_part(s->now.key),
-	                        .modified_ms = s->now.modified * 1000,
-	                        .tls = s->got.tls[0] != '\0' ? s->got.tls : NULL,
-	                        .bytes_per_s = s->got.bytes_per_s};
-	s->arrived(s->data, s, &a);
+	announce(s);
 }
 
 /* --- judge --- */
@@ -399,6 +412,11 @@ static void on_looked(struct dif_source *s, const struct dif_error *err)
 		rest(s);
 		return;
 	}
+	if (found_is(&s->now, &s->kept) && access(s->file, F_OK) == 0) {
+		announce(s); /* what was told of it still holds */
+		return;
+	}
+	drop_arrival(s);
 	free(s->side_key);
 	free(s->digest);
 	s->side_key = s->digest = NULL;
@@ -434,6 +452,7 @@ static void release_all(struct dif_source *s)
 	found_clear(&s->now);
 	found_clear(&s->taken);
 	found_clear(&s->refused);
+	found_clear(&s->kept);
 	dif_buf_fini(&s->side);
 	free(s->refused_digest);
 	free(s->digest);
@@ -478,8 +497,7 @@ static bool make_paths(struct dif_source *s, struct dif_error *err)
 	}
 	free(folder);
 	if (ok) {
-		unlink(s->file);
-		unlink(s->side_file);
+		drop_arrival(s);
 		drop_part(s);
 	}
 	return ok;
@@ -547,12 +565,9 @@ struct dif_source *dif_source_open(struct dif_setup *setup, uint32_t index,
 	return s;
 }
 
-/* What was handed over and is still there has been copied, or was not wanted. */
 static void go(struct dif_source *s)
 {
 	assert(s->sm.state == HANDED);
-	unlink(s->file);
-	unlink(s->side_file);
 	if (!s->closing) {
 		wait_for(s, s->config->every);
 	}
@@ -560,12 +575,16 @@ static void go(struct dif_source *s)
 
 void dif_source_go(struct dif_source *s)
 {
+	drop_arrival(s); /* where it still is, it has been copied, or was not wanted */
 	take(s);
 	go(s);
 }
 
 void dif_source_again(struct dif_source *s)
 {
+	if (!found_set(&s->kept, s->now.key, s->now.tag, s->now.size, s->now.modified)) {
+		drop_arrival(s); /* it is read once more */
+	}
 	go(s);
 }
 

@@ -29,8 +29,9 @@ struct dif_source *dif_source_open(struct dif_setup *s, uint32_t index,
                                                    const struct dif_arrival *),
                                    void *data, struct dif_error *err);
 void dif_source_go(struct dif_source *s); /* what arrived has been taken: polling goes on */
-/* What arrived could not be taken, for a reason of ours (a full disk): it is read once more at the
- * next poll. Instead of dif_source_go. */
+/* What arrived could not be taken, for a reason of ours (a full disk): after the next poll it
+ * arrives once more, unless something newer does; from the same file if that still lies there.
+ * Instead of dif_source_go. */
 void dif_source_again(struct dif_source *s);
 const struct dif_source_config *dif_source_config(const struct dif_source *s);
 /* The last failure, cls OK: none. */

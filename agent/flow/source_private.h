@@ -58,6 +58,7 @@ struct dif_source {
 	/* what is known of earlier ones */
 	struct found taken;
 	char taken_sha256[65];
+	struct found kept; /* handed over, not taken, still lying there */
 	struct found refused;
 	char *refused_digest;
 	char *part_tag; /* whose first bytes the part file holds */

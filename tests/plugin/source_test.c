@@ -11,7 +11,7 @@
 #define URL "https://authority.example/prep/latest.zip"
 #define RANGE (8u << 20) /* as in flow/fetch */
 #define BIG (2 * RANGE + 12345)
-#define PATIENCE_MS 60000
+#define PATIENCE_MS 20000
 
 /* What the server has, and how it misbehaves. */
 struct server {
@@ -38,7 +38,7 @@ static struct dif_setup setup;
 static struct dif_source *source;
 
 static uint32_t arrivals;
-static char arrived_sha256[65], arrived_name[64];
+static char arrived_sha256[65], arrived_name[64], arrived_file[4096];
 static int64_t arrived_ms;
 static bool arrived_side, keep_back;
 
@@ -159,6 +159,7 @@ static void on_arrived(void *data, struct dif_source *from, const struct dif_arr
 	arrivals++;
 	sha256_of(a->file, arrived_sha256);
 	(void)snprintf(arrived_name, sizeof arrived_name, "%s", a->name);
+	(void)snprintf(arrived_file, sizeof arrived_file, "%s", a->file);
 	arrived_ms = a->modified_ms;
 	arrived_side = a->digest != NULL;
 	if (arrived_side) {
@@ -291,6 +292,15 @@ TEST(what_could_not_be_taken_arrives_again)
 	WAIT_FOR(arrivals == 1);
 	dif_source_again(source);
 	WAIT_FOR(arrivals == 2);
+	assert_int_equal(server.gets, 1); /* it still lay there */
+	assert_int_equal(unlink(arrived_file), 0);
+	dif_source_again(source);
+	WAIT_FOR(arrivals == 3);
+	assert_int_equal(server.gets, 2);
+	dif_source_again(source);
+	fill(&server, 2);
+	WAIT_FOR(arrivals == 4);
+	assert_memory_equal(arrived_sha256, fitting_side(), 64);
 	end();
 }
 
