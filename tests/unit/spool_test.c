@@ -390,7 +390,7 @@ TEST(puts_that_gave_their_memory_back_are_made_good)
 	assert_int_equal(dif_publication_exit(p), 0);
 	dif_publication_free(p);
 	for (int i = 1; i < 5; i++) {
-		char name[16];
+		char name[32];
 		snprintf(name, sizeof name, "m%d.json", i);
 		check_text(w->store[0], name, text[i]);
 		check_text(w->store[1], name, text[i]);
