@@ -7,8 +7,8 @@
  *      last ends where the directory begins
  *   5. each local header says what the directory says
  *
- * Nothing is inflated here; flow/ingest does that and checks sizes and CRC. The file is read through
- * one window, never mapped: a mapped file that shrinks kills the process.
+ * Nothing is inflated here; flow/ingest does that and checks sizes and CRC. The file is read
+ * through one window, never mapped: a mapped file that shrinks kills the process.
  */
 #include "flow/walk.h"
 

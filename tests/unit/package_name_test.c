@@ -300,7 +300,7 @@ TEST(what_is_odd_is_told)
 	struct evil_file f[N] = {INDEX,
 	                         {.name = EVIL("se\xa4"
 	                                       "al")}};
-	char names[N][8];
+	char names[N][16];
 	for (int i = 2; i < N; i++) {
 		snprintf(names[i], sizeof names[i], "%c%d", i % 2 == 0 ? 'a' : 'A', i / 2);
 		f[i].name = (struct evil_bytes){names[i], strlen(names[i])};
