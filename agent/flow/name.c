@@ -11,8 +11,7 @@
 
 #define NAME_MAX_EVER 1024 /* S3, GCS and Azure take no longer key, whatever the limits say */
 #define DECODE_ROUNDS 8    /* of percent-encoding: nobody decodes so often */
-#define KEYS_MAX \
-	((size_t)96 << 20) /* for comparing names: as many bytes as names may have, and more */
+#define KEYS_MAX ((size_t)96 << 20) /* for comparing names: the directory's bound, several times */
 
 #define REFUSE(err, ...) dif_error_exit(err, DIF_EXIT_PACKAGE, DIF_PERMANENT, __VA_ARGS__)
 
@@ -366,9 +365,10 @@ struct key {
 	const char *nfc, *fold, *name;
 };
 
-static bool is_ascii(const char *s)
+/* Whether every byte is below one. */
+static bool all_below(const char *s, unsigned char one)
 {
-	while (*s != '\0' && (unsigned char)*s < 0x80) {
+	while (*s != '\0' && (unsigned char)*s < one) {
 		s++;
 	}
 	return *s == '\0';
@@ -384,26 +384,32 @@ static const char *mapped(struct dif_arena *a, const char *s, utf8proc_option_t 
 	return copy;
 }
 
+static const char *lower(struct dif_arena *a, const char *s)
+{
+	if (strpbrk(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == NULL) {
+		return s;
+	}
+	char *copy = dif_arena_copy(a, s, strlen(s));
+	for (char *c = copy; c != NULL && *c != '\0'; c++) {
+		*c = (char)(*c >= 'A' && *c <= 'Z' ? *c | 0x20 : *c);
+	}
+	return copy;
+}
+
+/* Most names are their own keys: nothing is copied for them. Below U+0300, which begins with byte
+ * 0xcc, everything is in NFC already. */
 static bool make_key(struct dif_arena *a, const char *name, struct key *key)
 {
 	size_t n = strlen(name);
-	char *bare = dif_arena_copy(a, name, name[n - 1] == '/' ? n - 1 : n);
+	const char *bare = name[n - 1] == '/' ? dif_arena_copy(a, name, n - 1) : name;
 	if (bare == NULL) {
 		return false;
 	}
 	key->name = name;
-	if (!is_ascii(bare)) {
-		key->nfc = mapped(a, bare, UTF8PROC_COMPOSE);
-		key->fold = mapped(a, bare, UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
-		return key->nfc != NULL && key->fold != NULL;
-	}
-	char *fold = dif_arena_copy(a, bare, strlen(bare));
-	for (char *c = fold; c != NULL && *c != '\0'; c++) {
-		*c = (char)(*c >= 'A' && *c <= 'Z' ? *c | 0x20 : *c);
-	}
-	key->nfc = bare;
-	key->fold = fold;
-	return fold != NULL;
+	key->nfc = all_below(bare, 0xcc) ? bare : mapped(a, bare, UTF8PROC_COMPOSE);
+	key->fold = all_below(bare, 0x80) ? lower(a, bare)
+	                                  : mapped(a, bare, UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
+	return key->nfc != NULL && key->fold != NULL;
 }
 
 /* Byte order with '/' before everything else: what lies in a folder follows it at once. */

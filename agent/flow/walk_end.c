@@ -13,6 +13,8 @@
 #define COMMENT_MAX 0xffff
 #define LOCATOR_SIZE 20
 #define END64_SIZE 56
+/* 30,000 entries need 4 MB. Names are held several times over, by libzip too: this bounds them. */
+#define DIRECTORY_MAX (32u << 20)
 #define SHORT_MAX 0xffffu
 #define LONG_MAX 0xffffffffu
 
@@ -127,6 +129,9 @@ static bool judge(const struct dif_walk *w, const struct record *r, uint64_t end
 	if (r->count > (uint64_t)w->limits->entries) {
 		return REFUSE(err, "it has over %lld entries, which is the limit",
 		              (long long)w->limits->entries);
+	}
+	if (r->size > DIRECTORY_MAX) {
+		return REFUSE(err, "its directory is over the limit of %u bytes", DIRECTORY_MAX);
 	}
 	return true;
 }
