@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -52,6 +53,11 @@ int dif_cli_usage(const struct dif_args *args, const char *fmt, ...)
 		fputs(" (see 'difusor --help')\n", stderr);
 	}
 	return DIF_EXIT_USAGE;
+}
+
+bool dif_cli_has_no_config(const struct dif_args *args)
+{
+	return strcmp(args->config, DEFAULT_CONFIG) == 0 && access(DEFAULT_CONFIG, F_OK) != 0;
 }
 
 int dif_cli_fail(const struct dif_error *err)

@@ -50,6 +50,8 @@ int dif_cli_main(int argc, char **argv);
 /* Prints `difusor: SENTENCE` on standard error; returns the exit code that err asks for, by class
  * where it asks for none. */
 int dif_cli_fail(const struct dif_error *err);
+/* No --config was given and there is none in the usual place: for verbs that need none. */
+bool dif_cli_has_no_config(const struct dif_args *args);
 /* A usage error: the sentence and where help is. Returns DIF_EXIT_USAGE. */
 int dif_cli_usage(const struct dif_args *args, const char *fmt, ...) DIF_PRINTF(2, 3);
 /* Prints the help of one verb (NULL: of all) or the man page. */

@@ -131,12 +131,17 @@ static int run(const struct dif_args *args)
 	if (!is_path && print_section(args)) {
 		return DIF_EXIT_OK;
 	}
-	if (!is_path && (config = dif_config_load(args->config, &err)) == NULL) {
-		return dif_cli_fail(&err);
+	const char *folder = dif_config_default_plugins(); /* where there is no configuration */
+	if (!is_path && !dif_cli_has_no_config(args)) {
+		config = dif_config_load(args->config, &err);
+		if (config == NULL) {
+			return dif_cli_fail(&err);
+		}
+		folder = config->plugins;
 	}
 	dif_loader_init(&loader);
 	int code = DIF_EXIT_OK;
-	if (!dif_loader_add(&loader, is_path ? name : config->plugins, &err)) {
+	if (!dif_loader_add(&loader, is_path ? name : folder, &err)) {
 		dif_cli_fail(&err);
 		code = DIF_EXIT_PLUGIN;
 		goto out;

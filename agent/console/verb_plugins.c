@@ -69,6 +69,9 @@ static int run(const struct dif_args *args)
 	struct dif_error err = {0};
 	struct dif_config *config = NULL;
 	const char *path = args->nwords > 0 ? args->words[0] : NULL;
+	if (path == NULL && dif_cli_has_no_config(args)) {
+		path = dif_config_default_plugins(); /* this verb needs no configuration */
+	}
 	if (path == NULL && (config = dif_config_load(args->config, &err)) == NULL) {
 		return dif_cli_fail(&err);
 	}

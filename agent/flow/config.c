@@ -155,7 +155,6 @@ static bool bind_agent(struct dif_config *c, bool *plugins_named, struct dif_err
 	c->plugins = a.plugins != NULL ? a.plugins
 	                               : dif_arena_str(&c->arena, dif_config_default_plugins());
 	c->profile = strcmp(a.profile, "rehearsal") == 0 ? DIF_REHEARSAL : DIF_PRODUCTION;
-	c->log = a.log;
 	c->memory = a.memory;
 	c->limits = a.limits;
 	return true;
@@ -268,8 +267,8 @@ static const char *command_for(const struct dif_config *c, const struct dif_ini_
 	return NULL;
 }
 
-static bool refuse_key(const struct dif_config *c, const struct dif_ini_entry *e,
-                       struct dif_error *err)
+bool dif_config_refuse_key(const struct dif_config *c, const struct dif_ini_entry *e,
+                           struct dif_error *err)
 {
 	static const struct {
 		const char *key, *what;
@@ -295,7 +294,7 @@ bool dif_config_check_unused(const struct dif_config *c, struct dif_error *err)
 {
 	for (const struct dif_ini_entry *e = c->entries; e != NULL; e = e->next) {
 		if (e->key != NULL && !e->used) {
-			return refuse_key(c, e, err);
+			return dif_config_refuse_key(c, e, err);
 		}
 	}
 	return true;
@@ -306,20 +305,10 @@ static bool check_ours(const struct dif_config *c, struct dif_error *err)
 {
 	for (const struct dif_ini_entry *e = c->entries; e != NULL; e = e->next) {
 		if (e->key != NULL && !e->used && command_for(c, e) == NULL) {
-			return refuse_key(c, e, err);
+			return dif_config_refuse_key(c, e, err);
 		}
 	}
 	return true;
-}
-
-static void let_unused_stores_be(struct dif_config *c)
-{
-	for (uint32_t i = 0; i < c->nstores; i++) {
-		for (struct dif_ini_entry *e = c->entries; !c->stores[i].used && e != NULL;
-		     e = e->next) {
-			e->used = e->used || strcmp(e->section, c->stores[i].section) == 0;
-		}
-	}
 }
 
 struct dif_config *dif_config_load(const char *file, struct dif_error *err)
@@ -338,7 +327,6 @@ struct dif_config *dif_config_load(const char *file, struct dif_error *err)
 	    !dif_config_check(c, err)) {
 		goto fail;
 	}
-	let_unused_stores_be(c);
 	if (c->arena.failed) {
 		dif_error_set(err, DIF_TRANSIENT, "could not read '%s': out of memory", file);
 		goto fail;

@@ -25,7 +25,6 @@ struct dif_source_config {
 
 struct dif_store_config {
 	const char *name, *section, *plugin;
-	bool used; /* by a destination */
 };
 
 struct dif_destination_config {
@@ -43,7 +42,6 @@ struct dif_config {
 	struct dif_ini_entry *entries; /* for dif_instance_open */
 	const char *file;
 	const char *state, *archive, *plugins;
-	const char *log;  /* least level of log lines; NULL: not said */
 	uint32_t profile; /* enum dif_profile */
 	int64_t memory;   /* budget of body buffers, bytes */
 	struct dif_limits limits;
@@ -57,8 +55,7 @@ struct dif_config {
 /* Reads file and the plug-in folder's INIs, checks everything that can be checked without opening
  * plug-ins (that a destination's store exists, unique names, prefix form and overlap). Unknown
  * sections and keys of ours are errors here; keys of plug-ins are checked by dif_instance_open, and
- * what nobody used by dif_config_check_unused afterwards (a store that no destination uses is not
- * opened, so its keys count as used). NULL: err with file and line (exit 3). */
+ * what nobody used by dif_config_check_unused afterwards. NULL: err with file and line (exit 3). */
 struct dif_config *dif_config_load(const char *file, struct dif_error *err);
 void dif_config_free(struct dif_config *c);
 bool dif_config_check_unused(const struct dif_config *c, struct dif_error *err);

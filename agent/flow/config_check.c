@@ -199,18 +199,23 @@ static bool is_public_url_safe(const char *url)
 	return false;
 }
 
+static bool has_store(const struct dif_config *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->nstores; i++) {
+		if (strcmp(c->stores[i].name, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool check_destination(struct dif_config *c, struct dif_destination_config *d,
                               struct dif_error *err)
 {
-	struct dif_store_config *store = NULL;
-	for (uint32_t i = 0; i < c->nstores; i++) {
-		store = strcmp(c->stores[i].name, d->store) == 0 ? &c->stores[i] : store;
-	}
-	if (store == NULL) {
+	if (!has_store(c, d->store)) {
 		return dif_config_refuse(c, d->section, "store", err,
 		                         "there is no section [store %s]", d->store);
 	}
-	store->used = true;
 	if (!is_prefix_good(d->prefix)) {
 		return dif_config_refuse(
 			c, d->section, "prefix", err,

@@ -7,7 +7,7 @@
 
 /* What the rows of [agent] and [class NAME] fill; the other rows fill the structs of config.h. */
 struct dif_config_agent {
-	const char *state, *archive, *plugins, *profile, *log;
+	const char *state, *archive, *plugins, *profile;
 	int64_t memory;
 	struct dif_limits limits;
 };
@@ -19,10 +19,14 @@ struct dif_config_class {
 bool dif_config_refuse(const struct dif_config *c, const char *section, const char *key,
                        struct dif_error *err, const char *fmt, ...) DIF_PRINTF(5, 6);
 
+/* Fails because nobody reads this key. */
+bool dif_config_refuse_key(const struct dif_config *c, const struct dif_ini_entry *e,
+                           struct dif_error *err);
+
 /* config_check.c: names and shapes of sections before anything is bound... */
 bool dif_config_check_sections(const struct dif_config *c, struct dif_error *err);
 /* ...and what one value says about another afterwards. Brings prefix and public_url into their
- * normal form, and marks the stores that are used. */
+ * normal form. */
 bool dif_config_check(struct dif_config *c, struct dif_error *err);
 
 #endif

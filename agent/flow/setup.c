@@ -39,6 +39,34 @@ static const char *why_not(const struct dif_loader *l, const char *plugin)
 	return "there is none of that name";
 }
 
+static bool has_row(const struct dif_option *rows, uint32_t n, const char *key)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (strcmp(rows[i].name, key) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Before anything is bound: a key that is spelled wrong is often why another one is missing. */
+static bool check_keys(const struct dif_config *c, const char *section, const struct dif_offer *o,
+                       struct dif_error *err)
+{
+	uint32_t n = 0;
+	bool is_source = strncmp(section, "source ", 7) == 0;
+	const struct dif_option *rows = dif_config_rows(is_source ? "source" : "store", &n);
+	for (const struct dif_ini_entry *e = c->entries; e != NULL; e = e->next) {
+		if (e->key != NULL && strcmp(e->section, section) == 0 &&
+		    !has_row(rows, n, e->key) && !has_row(o->options, o->noptions, e->key) &&
+		    ((o->flags & DIF_OFFER_HTTP) == 0 ||
+		     !has_row(dif_http_options, dif_http_noptions, e->key))) {
+			return dif_config_refuse_key(c, e, err);
+		}
+	}
+	return true;
+}
+
 static struct dif_instance *open_instance(struct dif_setup *s, const char *section,
                                           const char *plugin, struct dif_error *err)
 {
@@ -50,6 +78,9 @@ static struct dif_instance *open_instance(struct dif_setup *s, const char *secti
 		if (err != NULL) {
 			err->exit = DIF_EXIT_PLUGIN;
 		}
+		return NULL;
+	}
+	if (!check_keys(s->config, section, offer, err)) {
 		return NULL;
 	}
 	struct dif_instance *i =
@@ -64,11 +95,6 @@ static bool open_stores(struct dif_setup *s, struct dif_error *err)
 {
 	for (uint32_t i = 0; i < s->config->nstores; i++) {
 		const struct dif_store_config *c = &s->config->stores[i];
-		if (!c->used) {
-			dif_log(DIF_LOG_WARNING, "config",
-			        "section=%s reason=\"no destination uses it\"", dif_q(c->section));
-			continue;
-		}
 		s->stores[i] = open_instance(s, c->section, c->plugin, err);
 		if (s->stores[i] == NULL) {
 			return false;
@@ -240,19 +266,6 @@ static bool open_read(struct dif_setup *s, struct dif_error *err)
 
 /* --- all --- */
 
-static void set_log_level(const char *name)
-{
-	static const char *const names[] = {[DIF_LOG_DEBUG] = "debug",
-	                                    [DIF_LOG_INFO] = "info",
-	                                    [DIF_LOG_WARNING] = "warning",
-	                                    [DIF_LOG_ERROR] = "error"};
-	for (size_t i = 0; name != NULL && i < DIF_LEN(names); i++) {
-		if (strcmp(names[i], name) == 0) {
-			dif_log_level((enum dif_log_level)i);
-		}
-	}
-}
-
 static bool allocate(struct dif_setup *s, struct dif_error *err)
 {
 	const struct dif_config *c = s->config;
@@ -274,7 +287,6 @@ static bool open_all(struct dif_setup *s, const char *file, enum dif_setup_mode 
 	if (s->config == NULL) {
 		return false;
 	}
-	set_log_level(s->config->log);
 	s->engine = dif_engine_new(err);
 	if (s->engine == NULL || !allocate(s, err) || !load_plugins(s, err) ||
 	    !open_stores(s, err) || !open_sources(s, err) ||

@@ -24,11 +24,11 @@ struct dif_setup {
 	struct dif_loader loader;
 	struct dif_destination *destinations; /* config->ndestinations */
 	struct dif_instance **sources;        /* config->nsources, by index */
-	struct dif_instance **stores; /* config->nstores; NULL where no destination uses it */
-	struct dif_state *state;      /* NULL: CONFIG, or READ where there is none */
-	struct dif_archive *archive;  /* NULL: CONFIG, or READ where there is none */
-	struct dif_spool *spool;      /* NULL unless OWN */
-	bool fresh;                   /* the state was created or set aside just now */
+	struct dif_instance **stores;         /* config->nstores */
+	struct dif_state *state;              /* NULL: CONFIG, or READ where there is none */
+	struct dif_archive *archive;          /* NULL: CONFIG, or READ where there is none */
+	struct dif_spool *spool;              /* NULL unless OWN */
+	bool fresh;                           /* the state was created or set aside just now */
 };
 
 /* Opens everything or nothing. Errors carry exit 3 (configuration), 15 (a plug-in that the

@@ -84,9 +84,7 @@ TEST(a_small_file_is_enough)
 	assert_string_equal(c->plugins, plugins);
 	assert_int_equal(c->profile, DIF_PRODUCTION);
 	assert_int_equal(c->memory, 64 << 20);
-	assert_null(c->log);
 	assert_int_equal(c->nstores, 1);
-	assert_true(c->stores[0].used);
 	assert_string_equal(c->stores[0].plugin, "dir");
 	assert_int_equal(c->ndestinations, 1);
 	struct dif_destination_config *d = &c->destinations[0];
@@ -116,7 +114,7 @@ TEST(everything_can_be_said)
 	char *text = NULL;
 	assert_true(asprintf(&text,
 	                     "archive = /srv/archive\nprofile = rehearsal\nmemory = 128MiB\n"
-	                     "log = warning\nmax_entries = 5\n"
+	                     "max_entries = 5\n"
 	                     "[source ine]\nplugin = https\nurl = https://h/x.zip\n"
 	                     "digest = {url}.sha256\nevery = 1min\norder = name:[0-9]+\n" STORE
 	                     "[destination web]\nstore = a\nprefix = site/x\n"
@@ -131,7 +129,6 @@ TEST(everything_can_be_said)
 	assert_string_equal(c->archive, "/srv/archive");
 	assert_int_equal(c->profile, DIF_REHEARSAL);
 	assert_int_equal(c->memory, 128 << 20);
-	assert_string_equal(c->log, "warning");
 	assert_int_equal(c->limits.entries, 5);
 	assert_string_equal(c->sources[0].name, "ine");
 	assert_string_equal(c->sources[0].require, "sha256");
@@ -153,7 +150,7 @@ TEST(everything_can_be_said)
 	assert_string_equal(c->classes[1].content_type, "text/csv");
 	/* what is left belongs to plug-ins */
 	assert_false(dif_config_check_unused(c, &err));
-	assert_non_null(strstr(err.text, "difusor.ini:11: unknown key 'url' in [source ine]; "
+	assert_non_null(strstr(err.text, "difusor.ini:10: unknown key 'url' in [source ine]; "
 	                                 "'difusor options https' lists them"));
 	for (struct dif_ini_entry *e = c->entries; e != NULL; e = e->next) {
 		e->used = true;
@@ -348,19 +345,6 @@ TEST(a_plugins_folder_that_is_named_must_be_there)
 	assert_string_equal(config->plugins, dif_config_default_plugins());
 }
 
-TEST(a_store_that_nobody_uses_is_left_alone)
-{
-	UNUSED_STATE;
-	struct dif_config *c = load(STORE DEST "[store b]\nplugin = s3\nbucket = x\n");
-	assert_false(c->stores[1].used);
-	assert_false(dif_config_check_unused(c, &err));
-	assert_non_null(strstr(err.text, "'root' in [store a]"));
-	for (struct dif_ini_entry *e = c->entries; e != NULL; e = e->next) {
-		e->used = e->used || strcmp(e->section, "store a") == 0;
-	}
-	assert_true(dif_config_check_unused(c, &err));
-}
-
 TEST(rows_exist_for_every_kind_and_their_defaults_hold)
 {
 	UNUSED_STATE;
@@ -398,7 +382,6 @@ int main(void)
 		T(a_section_is_in_one_file_only),
 		T(folders_and_files_that_others_may_write_are_refused),
 		T(a_plugins_folder_that_is_named_must_be_there),
-		T(a_store_that_nobody_uses_is_left_alone),
 		T(rows_exist_for_every_kind_and_their_defaults_hold),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
