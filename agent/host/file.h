@@ -15,15 +15,20 @@
 struct dif_file_root;
 struct dif_file_run;
 
-/* Creates root and side if their parents exist, and removes what a killed run left. Synchronous. */
+/* Creates root and side if their parents exist, and removes what a killed run left, unless another
+ * process has the root open. Synchronous. Without a side (NULL, or it cannot be had) PUT and REMOVE
+ * fail with the reason and all else works: a source needs no more. NULL: err says why. */
 struct dif_file_root *dif_file_root_open(const char *root, const char *side, struct dif_error *err);
-void dif_file_root_close(struct dif_file_root *r);
+void dif_file_root_close(struct dif_file_root *r); /* no run may be left; accepts NULL */
 
-/* Runs one call; r's fields and files live until cb returns. cb as in host/http. */
+/* Runs one call; r's fields and files live until cb returns. cb as in host/http. call is copied; the
+ * content that its pieces show, and the sink, must stay until cb. Status 200, 404, 412, 416 (GET
+ * beyond the end), else 0; err has class and sentence of all but 200. GET takes if_tag too. */
 struct dif_file_run *
 dif_file_start(struct dif_engine *e, struct dif_file_root *root, const struct dif_file_call *call,
                void (*cb)(void *data, const struct dif_reply *r, const struct dif_error *err),
                void *data);
+/* cb still comes, with CANCELED; a put that was being committed may have had its effect. */
 void dif_file_cancel(struct dif_file_run *run);
 
 #endif
