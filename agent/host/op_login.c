@@ -31,7 +31,8 @@ void dif_credential_release(struct dif_credential *c)
 }
 
 /* NULL: out of memory. */
-static struct dif_credential *adopt(struct dif_login *l, const struct dif_cred *from, int64_t now)
+static struct dif_credential *adopt(struct dif_login *l, const struct dif_cred *from, int64_t now,
+                                    uint32_t renew_before)
 {
 	struct dif_credential *c = calloc(1, sizeof *c);
 	if (c == NULL) {
@@ -52,6 +53,15 @@ static struct dif_credential *adopt(struct dif_login *l, const struct dif_cred *
 	}
 	int64_t least = now + LIFE_MIN;
 	c->cred.expires = from->expires > least ? from->expires : least;
+	if (c->cred.expires == INT64_MAX) {
+		c->renew_at = INT64_MAX;
+	} else {
+		/* Metadata services hand out what they have kept, be it near its end: not before half
+		 * of what is left, or each op would ask them again. */
+		int64_t half = now + (c->cred.expires - now) / 2;
+		int64_t early = c->cred.expires - (int64_t)renew_before;
+		c->renew_at = early > half ? early : half;
+	}
 	c->refs = 1;
 	c->version = ++l->versions;
 	return c;
@@ -120,7 +130,7 @@ static void on_ended(struct dif_op_host *a)
 	l->attempt = NULL;
 	struct dif_credential *fresh = NULL;
 	if (a->err.cls == DIF_OK) {
-		fresh = adopt(l, &a->result.cred, dif_instance_now(i));
+		fresh = adopt(l, &a->result.cred, dif_instance_now(i), i->caps.renew_before_s);
 		if (fresh == NULL) {
 			dif_error_set(&a->err, DIF_TRANSIENT, "out of memory");
 		}
@@ -175,12 +185,6 @@ static void start(struct dif_instance *i)
 	                                                 .owner = i});
 }
 
-static bool is_due(const struct dif_instance *i, const struct dif_credential *c)
-{
-	return c->cred.expires != INT64_MAX &&
-	       c->cred.expires - (int64_t)i->caps.renew_before_s <= dif_instance_now(i);
-}
-
 static bool is_good(const struct dif_instance *i)
 {
 	const struct dif_credential *c = i->login.current;
@@ -194,7 +198,7 @@ enum dif_login_state dif_login_ready(struct dif_instance *i)
 		return DIF_LOGIN_READY;
 	}
 	bool may_start = l->attempt == NULL && dif_steady_ms() >= l->again_at;
-	bool is_wanted = !is_good(i) || is_due(i, l->current);
+	bool is_wanted = !is_good(i) || l->current->renew_at <= dif_instance_now(i);
 	if (is_wanted && may_start) {
 		start(i); /* may have ended already */
 	}

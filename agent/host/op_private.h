@@ -25,6 +25,7 @@
 struct dif_credential {
 	uint32_t refs;
 	uint64_t version;
+	int64_t renew_at; /* seconds since 1970, as the peer has it */
 	struct dif_cred cred;
 	struct dif_arena arena; /* wiping */
 };
