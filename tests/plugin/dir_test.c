@@ -65,6 +65,11 @@ TEST(a_put_is_a_file_that_anybody_can_read)
 	check_ok(put("a/b.txt", "hello",
 	             (struct dif_put){.type = "text/plain", .cache = "no-store"}));
 	check_file("a/b.txt", "hello");
+	char path[4096];
+	struct stat is;
+	(void)snprintf(path, sizeof path, "%s/a/b.txt", root);
+	assert_int_equal(stat(path, &is), 0);
+	assert_int_equal(is.st_mode & 07777, 0644);
 	end();
 }
 
@@ -297,6 +302,7 @@ TEST(a_root_must_be_a_folder_of_its_own)
 
 int main(void)
 {
+	umask(022);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_put_is_a_file_that_anybody_can_read),
 		cmocka_unit_test(head_list_and_get_tell_the_same),
