@@ -44,8 +44,8 @@ struct dif_delivery_job {
 	int64_t unreachable_ms; /* a breaker open for so long counts as not reached; 0: 60 s */
 };
 
-/* The fact of a destination that holds a cut whole: "SHA256 FINGERPRINT DUE", DUE being when its next
- * orphan may go (ms since 1970), 0: there is none. */
+/* The fact of a destination that holds a cut whole: "SHA256 FINGERPRINT DUE", DUE being when its
+ * next orphan may go (ms since 1970), 0: there is none. */
 #define DIF_FACT_WHOLE "whole"
 
 /* NULL: out of memory. Where the destination is busy it waits for its turn. */

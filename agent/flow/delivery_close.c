@@ -1,7 +1,7 @@
 /* delivery_close - what comes after the last put.
  *
- *   verify   the root's page and a sample of what was written is read back and digested; a difference
- *            is written again
+ *   verify   the root's page and a sample of what was written is read back and digested; a
+ *            difference is written again
  *   remove   keys of ours that the cut does not name, once `grace` has passed
  *
  * A deletion that fails costs nobody anything: the key stays an orphan and its turn comes again.

@@ -5,9 +5,9 @@
  *   delivery_put.c    the puts, by phase, and what to do when a condition is lost
  *   delivery_close.c  verify, remove orphans
  *
- * Every request of a delivery is an errand. After each answer the step of the state is called again:
- * it starts what may start and moves on when nothing is left. A delivery that stops starts nothing
- * more and ends when its last errand has come back.
+ * Every request of a delivery is an errand. After each answer the step of the state is called
+ * again: it starts what may start and moves on when nothing is left. A delivery that stops starts
+ * nothing more and ends when its last errand has come back.
  */
 #ifndef DIF_FLOW_DELIVERY_PRIVATE_H
 #define DIF_FLOW_DELIVERY_PRIVATE_H

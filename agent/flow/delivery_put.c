@@ -1,13 +1,14 @@
 /* delivery_put - the puts, phase by phase.
  *
  *   lease -> put -> arrived
- *              \-> condition lost -> head -> absent: create | ours already: arrived | later than us:
- *                  leave it | earlier or other: put on that tag | not ours: collision
+ *              \-> condition lost -> head -> absent: create | ours already: arrived |
+ *                  later than us: leave it | earlier or other: put on that tag |
+ *                  not ours: collision
  *
- * A put is conditional on what we remember of the key (rule 3). A lost condition costs one HEAD, and
- * ROUNDS_MAX such rounds end the delivery. Bytes that the store received otherwise are put again
- * BROKEN_MAX times, never removed. A put whose outcome is not known leaves the key unknown, so that
- * it is written again even if it looks equal.
+ * A put is conditional on what we remember of the key (rule 3). A lost condition costs one HEAD,
+ * and ROUNDS_MAX such rounds end the delivery. Bytes that the store received otherwise are put
+ * again BROKEN_MAX times, never removed. A put whose outcome is not known leaves the key unknown,
+ * so that it is written again even if it looks equal.
  *
  * Memory that the spool asks back is given back by cancelling the put; the key queues again behind
  * the others, and finds out by the lost condition where the canceled put got through.

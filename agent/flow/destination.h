@@ -66,8 +66,8 @@ void dif_destination_fingerprint(const struct dif_destination *d,
                                  const struct dif_class_rule *classes, uint32_t nclasses,
                                  char to[17]);
 
-/* The tag as this store's conditions take it: the quotes go where the probe found that. Allocated in
- * a; NULL stays NULL. */
+/* The tag as this store's conditions take it: the quotes go where the probe found that. Allocated
+ * in a; NULL stays NULL. */
 const char *dif_destination_tag(const struct dif_destination *d, struct dif_arena *a,
                                 const char *tag);
 /* Fills h from an object of the store; strings stay the object's. False: it carries no metadata of

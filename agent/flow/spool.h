@@ -30,8 +30,8 @@ struct dif_spool_user *dif_spool_join(struct dif_spool *s);
 void dif_spool_leave(struct dif_spool_user *u, void (*left)(void *data), void *data);
 
 struct dif_lease_events {
-	/* On the loop, never before want returns: body NULL and err (INTEGRITY: it no longer inflates
-	 * to what was verified), else the body, valid until release. */
+	/* On the loop, never before want returns: body NULL and err (INTEGRITY: it no longer
+	 * inflates to what was verified), else the body, valid until release. */
 	void (*ready)(void *data, struct dif_body *body, const struct dif_error *err);
 	/* After ready, at most once: others need the memory; release soon, and want again later. */
 	void (*asked_back)(void *data);

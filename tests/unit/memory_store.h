@@ -60,6 +60,7 @@ struct dif_instance {
 	uint32_t nlog;
 
 	bool dead;             /* answers nothing until canceled */
+	const char *stuck;     /* puts of keys that begin so are not answered until canceled */
 	int64_t down_since;    /* what the breaker says */
 	bool blind;            /* ignores conditions */
 	bool bare;             /* takes tags without quotes only */
@@ -351,6 +352,13 @@ static inline void mem_close_stream(struct dif_op_run *r)
 	}
 }
 
+static inline bool mem_is_stuck(const struct dif_op_run *r)
+{
+	const char *stuck = r->verb == DIF_PUT ? r->store->stuck : NULL;
+	const struct dif_put *in = r->in;
+	return stuck != NULL && strncmp(in->key, stuck, strlen(stuck)) == 0;
+}
+
 static inline void mem_on_timer(uv_timer_t *t)
 {
 	struct dif_instance *s = t->data;
@@ -360,7 +368,7 @@ static inline void mem_on_timer(uv_timer_t *t)
 	for (struct dif_link *at = s->queue.next; at != &s->queue; at = next) {
 		struct dif_op_run *r = DIF_ENTRY(at, struct dif_op_run, link);
 		next = at->next;
-		if (!r->canceled && (s->dead || r->waiting)) {
+		if (!r->canceled && (s->dead || r->waiting || mem_is_stuck(r))) {
 			continue;
 		}
 		if (mem_read_body(r)) {
