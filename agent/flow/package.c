@@ -25,10 +25,10 @@
 #include "host/crypto.h"
 
 #define READ_SIZE (256u << 10)
-#define ARENA_MAX \
-	((size_t)96 << 20) /* 100,000 members, and names as the directory's bound allows */
-#define WARNINGS_MAX 16    /* further ones are counted */
-#define SIDECAR_MAX 4096   /* one line of sha256sum: digest, name of a file */
+/* 100,000 members, and names as the directory's bound allows. */
+#define ARENA_MAX ((size_t)96 << 20)
+#define WARNINGS_MAX 16  /* further ones are counted */
+#define SIDECAR_MAX 4096 /* one line of sha256sum: digest, name of a file */
 #define SHA256_DIGITS 64
 
 #define REFUSE(err, ...) dif_error_exit(err, DIF_EXIT_PACKAGE, DIF_PERMANENT, __VA_ARGS__)
