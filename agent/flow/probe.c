@@ -200,42 +200,34 @@ static void on_right(struct dif_probe_run *r, const struct dif_outcome *out)
 	}
 }
 
+static void on_first(struct dif_probe_run *r, const struct dif_outcome *out)
+{
+	if (r->asking == CREATE && out->err.cls == DIF_PERMANENT) {
+		ask(r, PLAIN);
+	} else if (out->err.cls != DIF_OK) {
+		r->err = out->err;
+		dif_error_wrap(&r->err, "could not write to store '%s'",
+		               dif_instance_name(r->d->store));
+		end(r);
+	} else if (r->asking == PLAIN) {
+		unfenced(r);
+	} else {
+		on_created(r, out);
+	}
+}
+
 static void on_answer(void *data, const struct dif_outcome *out)
 {
 	struct dif_probe_run *r = data;
 	r->op = NULL;
 	if (r->canceled || r->asking == REMOVE) {
 		end(r);
-		return;
-	}
-	switch (r->asking) {
-	case CREATE:
-		if (out->err.cls == DIF_PERMANENT) {
-			ask(r, PLAIN);
-			return;
-		} /* fall through */
-	case PLAIN:
-		if (out->err.cls != DIF_OK) {
-			r->err = out->err;
-			dif_error_wrap(&r->err, "could not write to store '%s'",
-			               dif_instance_name(r->d->store));
-			end(r);
-		} else if (r->asking == PLAIN) {
-			unfenced(r);
-		} else {
-			on_created(r, out);
-		}
-		return;
-	case AGAIN:
-	case WRONG:
+	} else if (r->asking <= PLAIN) {
+		on_first(r, out);
+	} else if (r->asking <= WRONG) {
 		on_conditional(r, out);
-		return;
-	case RIGHT:
-	case BARE:
+	} else {
 		on_right(r, out);
-		return;
-	case REMOVE:
-		return; /* above */
 	}
 }
 
