@@ -279,7 +279,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		*seen = &begun;
 		return MHD_YES;
 	}
-	*n = 0;
+	if (*n > 0) { /* a body, which nothing here takes */
+		*n = 0;
+		return MHD_YES;
+	}
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
 		return answer_empty(c, MHD_HTTP_METHOD_NOT_ALLOWED);
 	}

@@ -315,6 +315,8 @@ static void on_tick(uv_timer_t *t)
 	struct dif_error err = {0};
 	int64_t down = dif_instance_down_since(d->to->store), now = dif_steady_ms();
 	int64_t patience = d->job.unreachable_ms > 0 ? d->job.unreachable_ms : UNREACHABLE_MS;
+	const struct dif_error *trouble = dif_instance_trouble(d->to->store);
+	const char *colon = trouble->text[0] != '\0' ? ": " : "";
 	char span[DIF_DATE_MAX];
 	if (d->settled) {
 		return;
@@ -324,13 +326,14 @@ static void on_tick(uv_timer_t *t)
 		take_turn(d);
 	}
 	if (down != 0 && now - down >= patience && d->sm.state != QUEUED) {
-		dif_error_set(&err, DIF_TRANSIENT,
-		              "could not reach destination '%s': its store has not answered for %s",
-		              d->to->config->name, dif_span(span, now - down));
+		dif_error_set(
+			&err, DIF_TRANSIENT,
+			"could not reach destination '%s': its store has not answered for %s%s%s",
+			d->to->config->name, dif_span(span, now - down), colon, trouble->text);
 	} else if (now >= d->deadline) {
 		dif_error_set(&err, DIF_TRANSIENT,
-		              "could not finish destination '%s': time is up in state %s",
-		              d->to->config->name, dif_sm_name(&d->sm));
+		              "could not finish destination '%s': time is up in state %s%s%s",
+		              d->to->config->name, dif_sm_name(&d->sm), colon, trouble->text);
 	} else if (!(d->superseding && d->stopping && down != 0)) {
 		return;
 	}

@@ -378,6 +378,11 @@ void dif_instance_limit(struct dif_instance *i, uint32_t connections)
 	}
 }
 
+const struct dif_error *dif_instance_trouble(const struct dif_instance *i)
+{
+	return &i->trouble;
+}
+
 int64_t dif_instance_down_since(const struct dif_instance *i)
 {
 	return i->down_since;

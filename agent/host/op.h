@@ -37,6 +37,8 @@ const struct dif_pressure *dif_instance_pressure(const struct dif_instance *i);
 /* At most this many connections at once; the publication shares 256 among the destinations with
  * work. */
 void dif_instance_limit(struct dif_instance *i, uint32_t connections);
+/* The last failure that was the peer's, cls OK: it has answered since. */
+const struct dif_error *dif_instance_trouble(const struct dif_instance *i);
 /* When the breaker opened, steady ms; 0: it is closed. */
 int64_t dif_instance_down_since(const struct dif_instance *i);
 

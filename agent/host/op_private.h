@@ -254,6 +254,8 @@ struct dif_instance {
 	struct dif_pressure pressure;
 	uint32_t limit;
 	int64_t down_since;
+	struct dif_error
+		trouble;      /* the last failure of the peer's, cls OK: none since it answered */
 	int64_t clock_offset; /* seconds that the peer is ahead of us */
 	uint64_t chance;      /* state of the jitter */
 	struct dif_login login;

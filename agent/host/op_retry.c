@@ -106,6 +106,8 @@ static void count(struct dif_op_run *r, const struct dif_op_host *a, bool is_men
 	enum dif_class cls = a->err.cls;
 	if (cls == DIF_CANCELED && r->is_expired) {
 		cls = DIF_TRANSIENT;
+	} else if (!is_ours && cls != DIF_CANCELED) {
+		i->trouble = a->err;
 	}
 	dif_pressure_ended(&i->pressure, cls, is_ours, now, dif_instance_chance(i));
 	dif_instance_note_breaker(i, now);

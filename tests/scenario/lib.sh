@@ -65,7 +65,7 @@ config() { # NAME...: a rehearsal with a dir destination for each
 	C="--config=$W/etc/difusor.ini"
 }
 
-cut() { # N FILE [SCALE]
+make_cut() { # N FILE [SCALE]
 	"$DIFUSOR" simulate --cut "$1" --scale "${3:-tiny}" -o "$2" --sidecar >/dev/null
 }
 
