@@ -145,7 +145,7 @@ static void on_got(void *data, const struct dif_outcome *o);
 static void next(struct dif_fetch *f)
 {
 	int64_t left = f->job.deadline_ms - (dif_steady_ms() - f->began);
-	bool ranges = !f->out.whole && f->job.size > 0;
+	bool ranges = !f->out.whole && f->job.size > 0 && f->job.tag != NULL;
 	if (left <= 0) {
 		dif_error_set(&f->out.err, DIF_TRANSIENT, "it took longer than %lld s",
 		              (long long)f->job.deadline_ms / 1000);

@@ -2,8 +2,8 @@
  * its SHA-256.
  *
  * A cut costs one range, not the download: what is there stays, also between two fetches of the
- * same object. A server that has no ranges is read whole. Bytes of two versions never mix: every
- * range is asked for under the tag, and the tag of every reply is compared.
+ * same object. Bytes of two versions never mix: every range is asked for under the tag, and the
+ * tag of every reply is compared. A server that has no ranges, or tells no tag, is read whole.
  */
 #ifndef DIF_FLOW_FETCH_H
 #define DIF_FLOW_FETCH_H

@@ -20,6 +20,7 @@ struct server {
 	uint32_t version;
 	const char *side; /* text of the side-car, NULL: none */
 	bool no_ranges;
+	bool bare;           /* tells no version */
 	uint32_t replace_at; /* becomes version 2 before this get of the package, 0: never */
 	uint32_t cut_at;     /* this get of the package breaks, 0: none */
 	uint32_t heads, gets, sides;
@@ -84,6 +85,9 @@ static void give(struct server *v, const struct script_seen *seen, struct script
 		v->bytes[0] = (char)v->gets;
 	}
 	reply->fields[0] = keep(v, "etag: \"v%u\"", v->version);
+	if (v->bare) {
+		reply->fields[0] = "x-nothing: to tell";
+	}
 	if (must != NULL && strcmp(must, reply->fields[0] + strlen("etag: ")) != 0) {
 		reply->status = 412;
 		return;
@@ -119,9 +123,11 @@ static void answer(void *data, const struct script_seen *seen, struct script_rep
 	}
 	v->heads++;
 	*reply = (struct script_reply){.status = 200,
-	                               .fields = {keep(v, "etag: \"v%u\"", v->version),
-	                                          keep(v, "content-length: %zu", v->n),
-	                                          "last-modified: Sun, 06 Nov 1994 08:49:37 GMT"}};
+	                               .fields = {keep(v, "content-length: %zu", v->n)}};
+	if (!v->bare) {
+		reply->fields[1] = keep(v, "etag: \"v%u\"", v->version);
+		reply->fields[2] = "last-modified: Sun, 06 Nov 1994 08:49:37 GMT";
+	}
 }
 
 /* The side-car that fits, as sha256sum writes it; malloc'ed once per test. */
@@ -319,6 +325,24 @@ TEST(the_same_bytes_under_a_new_tag_are_not_new)
 	end();
 }
 
+TEST(of_a_server_without_versions_the_digest_tells_what_is_new)
+{
+	UNUSED_STATE;
+	begin(BIG);
+	server.bare = true;
+	server.side = fitting_side();
+	open_source("sha256", "{url}.sha256");
+	WAIT_FOR(arrivals == 1);
+	uint32_t sides = server.sides;
+	WAIT_FOR(server.sides >= sides + 3);
+	assert_int_equal(server.gets, 1); /* whole, so that it is one version */
+	fill(&server, 2);
+	server.side = fitting_side();
+	WAIT_FOR(arrivals == 2);
+	assert_memory_equal(arrived_sha256, server.side, 64);
+	end();
+}
+
 TEST(a_cut_costs_one_range)
 {
 	UNUSED_STATE;
@@ -495,6 +519,7 @@ int main(void)
 		cmocka_unit_test(what_was_taken_does_not_arrive_again),
 		cmocka_unit_test(what_could_not_be_taken_arrives_again),
 		cmocka_unit_test(the_same_bytes_under_a_new_tag_are_not_new),
+		cmocka_unit_test(of_a_server_without_versions_the_digest_tells_what_is_new),
 		cmocka_unit_test(a_cut_costs_one_range),
 		cmocka_unit_test(a_package_replaced_in_mid_read_is_read_again),
 		cmocka_unit_test(a_wrong_digest_is_read_again_five_times_and_then_left_alone),
