@@ -66,6 +66,8 @@ bool dif_inflate_whole(struct libdeflate_decompressor *tool, const struct dif_me
 		if (r != LIBDEFLATE_SUCCESS) {
 			return fail(err, m, "its deflate data is damaged or cut off");
 		}
+	} else if (m->packed != m->size) {
+		return fail(err, m, "it is stored, and its sizes differ");
 	} else if (packed != to) {
 		memcpy(to, packed, got);
 	}
