@@ -81,6 +81,7 @@ static struct opening *opening_of(struct dif_opening *o)
 	return (struct opening *)(void *)o;
 }
 
+DIF_PRINTF(2, 3)
 static const char *open_fmt(struct dif_opening *o, const char *fmt, ...)
 {
 	va_list ap;
@@ -115,6 +116,7 @@ static struct dif_bytes open_dec(struct dif_opening *o, uint32_t enc, const char
 	return dif_decode(opening_of(o)->arena, (enum dif_enc)enc, s);
 }
 
+DIF_PRINTF(2, 3)
 static void open_refuse(struct dif_opening *o, const char *fmt, ...)
 {
 	struct opening *s = opening_of(o);

@@ -121,7 +121,7 @@ void dif_json_num(struct dif_json *j, const char *key, double value)
 		dif_buf_add(j->out, "null", 4);
 		return;
 	}
-	/* the shortest that reads back as the same; the locale is never set, so a point is a point */
+	/* the shortest that reads back as the same; the locale is never set: a point it is */
 	for (int precision = 6; precision <= 17; precision++) {
 		double back = 0;
 		(void)snprintf(text, sizeof text, "%.*g", precision, value);

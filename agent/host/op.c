@@ -5,9 +5,9 @@
  *     │ └────────┤ after a login, or to read back
  *     └─ waiting ◀┘ back-off
  *
- * An op is queued until its instance may do one more thing at once (dif_pressure, the limit) and has
- * a credential. Callbacks are made from the loop only: what ends inside a caller's own call waits
- * among the finished for the next turn.
+ * An op is queued until its instance may do one more thing at once (dif_pressure, the limit) and
+ * has a credential. Callbacks are made from the loop only: what ends inside a caller's own call
+ * waits among the finished for the next turn.
  */
 #include <assert.h>
 #include <inttypes.h>

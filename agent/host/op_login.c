@@ -56,8 +56,8 @@ static struct dif_credential *adopt(struct dif_login *l, const struct dif_cred *
 	if (c->cred.expires == INT64_MAX) {
 		c->renew_at = INT64_MAX;
 	} else {
-		/* Metadata services hand out what they have kept, be it near its end: not before half
-		 * of what is left, or each op would ask them again. */
+		/* Metadata services hand out what they have kept, be it near its end: not before
+		 * half of what is left, or each op would ask them again. */
 		int64_t half = now + (c->cred.expires - now) / 2;
 		int64_t early = c->cred.expires - (int64_t)renew_before;
 		c->renew_at = early > half ? early : half;

@@ -8,8 +8,8 @@
  *   op_attempt.c   one attempt of a verb: steps, contract, what a step asked for
  *   services*.c    the table that plug-ins see
  *
- * A run is what a caller started; an attempt is one pass of the plug-in through a verb. All of it is
- * on the loop thread.
+ * A run is what a caller started; an attempt is one pass of the plug-in through a verb. All of it
+ * is on the loop thread.
  */
 #ifndef DIF_HOST_OP_PRIVATE_H
 #define DIF_HOST_OP_PRIVATE_H

@@ -1,9 +1,9 @@
 /* opkit - a plug-in made for the tests of host/op, an instance of it behind a scripted transport,
  * and outcomes that stay to be looked at.
  *
- * Its objects are https://b.example/KEY: GET, HEAD and PUT by key, POST /?list and /?remove. The tag
- * is the ETag, metadata travel as x-meta-NAME, a failure's code as x-code. With a login, requests
- * carry "authorization: TOKEN" from POST https://login.example/, a JSON {token, lives}. */
+ * Its objects are https://b.example/KEY: GET, HEAD and PUT by key, POST /?list and /?remove. The
+ * tag is the ETag, metadata travel as x-meta-NAME, a failure's code as x-code. With a login,
+ * requests carry "authorization: TOKEN" from POST https://login.example/, a JSON {token, lives}. */
 #ifndef DIF_TESTS_OPKIT_H
 #define DIF_TESTS_OPKIT_H
 
