@@ -99,10 +99,7 @@ static bool open_stores(struct dif_setup *s, struct dif_error *err)
 		if (s->stores[i] == NULL) {
 			return false;
 		}
-		if (!c->used) { /* opened all the same, so that its mistakes are found */
-			dif_log(DIF_LOG_WARNING, "config",
-			        "section=%s reason=\"no destination uses it\"", dif_q(c->section));
-		} else if ((dif_instance_caps(s->stores[i])->flags & DIF_CAP_READ_ONLY) != 0) {
+		if ((dif_instance_caps(s->stores[i])->flags & DIF_CAP_READ_ONLY) != 0) {
 			return dif_config_refuse(
 				s->config, c->section, "plugin", err,
 				"plug-in '%s' only reads: it can be a source, not a "
