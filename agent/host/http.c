@@ -2,7 +2,7 @@
  *
  *   start ──▶ queued ──▶ running ──▶ (libcurl is done) ──▶ cb ──▶ spare, with its memory
  *               │           │
- *               └───────────┴──▶ ended: refused, canceled, out of time; cb comes from the kick timer
+ *               └───────────┴──▶ ended: refused, canceled, out of time; cb comes from on_kick
  *
  * libcurl may not be called from inside itself, and a caller not from inside its own call: what is
  * decided in such a place moves the call to `ended` and kicks. Only on_kick, the drain after

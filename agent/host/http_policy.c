@@ -275,6 +275,19 @@ bool dif_http_may_ask(const struct target *t, const struct dif_http_policy *poli
 	return true;
 }
 
+/* NULL: plain HTTP may go there; else why not. */
+static const char *objection_to_plain(const struct dif_http_policy *policy, bool link_local,
+                                      enum kind kind)
+{
+	if (kind == LOOPBACK || kind == METADATA || (link_local && kind == LINK_LOCAL)) {
+		return NULL;
+	}
+	if (kind == PUBLIC) {
+		return "plain HTTP is not for public addresses; use https://";
+	}
+	return policy->plain ? NULL : "plain HTTP needs plain = yes";
+}
+
 /* NULL: it may be spoken to; else why not. */
 static const char *objection(const struct target *t, const struct dif_http_policy *policy,
                              uint32_t flags, enum kind kind)
@@ -286,18 +299,12 @@ static const char *objection(const struct target *t, const struct dif_http_polic
 	if (kind == METADATA && !link_local) {
 		return "only a login may ask there";
 	}
-	bool own = t->literal || (t->localhost && kind == LOOPBACK) ||
-	           (link_local && (kind == METADATA || kind == LINK_LOCAL));
-	if (kind != PUBLIC && !own && !policy->private_network) {
+	bool named = t->literal || (t->localhost && kind == LOOPBACK);
+	bool login = link_local && (kind == METADATA || kind == LINK_LOCAL);
+	if (kind != PUBLIC && !named && !login && !policy->private_network) {
 		return "private_network = yes would permit it";
 	}
-	if (t->https || kind == LOOPBACK || kind == METADATA) {
-		return NULL;
-	}
-	if (kind == PUBLIC) {
-		return "plain HTTP is not for public addresses; use https://";
-	}
-	return policy->plain || link_local ? NULL : "plain HTTP needs plain = yes";
+	return t->https ? NULL : objection_to_plain(policy, link_local, kind);
 }
 
 bool dif_http_may_reach(const struct target *t, const struct dif_http_policy *policy,

@@ -8,12 +8,12 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "host/crypto.h"
 #include "host/http_private.h"
 
 #define RETRY_AFTER_MAX_S 86400
@@ -113,7 +113,7 @@ static const char *tls_version(CURL *easy)
 	    info->backend != CURLSSLBACKEND_OPENSSL || info->internals == NULL) {
 		return NULL;
 	}
-	return SSL_get_version(info->internals); /* a constant */
+	return dif_tls_version(info->internals);
 }
 
 /* "HTTP/1.1 200 OK" begins a reply; what came before (100 Continue) is forgotten. */
@@ -131,6 +131,24 @@ static void begin(struct dif_http_call *call)
 	}
 }
 
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static void lower(char *p)
+{
+	for (; *p != '\0'; p++) {
+		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + ('a' - 'A')) : *p;
+	}
+}
+
+/* p and a NUL. */
+static bool add_text(struct dif_buf *b, const char *p, size_t n)
+{
+	return dif_buf_add(b, p, n) && dif_buf_add(b, "", 1);
+}
+
 static bool add_field(struct reply *r, const char *p, size_t n)
 {
 	const char *colon = memchr(p, ':', n);
@@ -142,20 +160,17 @@ static bool add_field(struct reply *r, const char *p, size_t n)
 	}
 	size_t name = (size_t)(colon - p);
 	const char *v = colon + 1, *end = p + n;
-	while (v < end && (*v == ' ' || *v == '\t')) {
+	while (v < end && is_blank(*v)) {
 		v++;
 	}
-	while (end > v && (end[-1] == ' ' || end[-1] == '\t')) {
+	while (end > v && is_blank(end[-1])) {
 		end--;
 	}
 	uint32_t at = (uint32_t)r->head.n;
-	if (!dif_buf_add(&r->head, p, name) || !dif_buf_add(&r->head, "", 1) ||
-	    !dif_buf_add(&r->head, v, (size_t)(end - v)) || !dif_buf_add(&r->head, "", 1)) {
+	if (!add_text(&r->head, p, name) || !add_text(&r->head, v, (size_t)(end - v))) {
 		return false;
 	}
-	for (char *c = r->head.p + at; *c != '\0'; c++) {
-		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c + ('a' - 'A')) : *c;
-	}
+	lower(r->head.p + at);
 	r->at[r->nfields].name = at;
 	r->at[r->nfields].value = at + (uint32_t)name + 1;
 	r->nfields++;

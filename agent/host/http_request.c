@@ -278,7 +278,7 @@ static bool set_once(CURL *e, struct dif_http_call *call)
 	} longs[] = {
 		{CURLOPT_FOLLOWLOCATION, 0},
 		{CURLOPT_NOSIGNAL, 1},
-		/* A name look-up that hangs is left to itself; to wait for it would stop the loop. */
+		/* A name look-up that hangs is left alone; to wait for it would stop the loop. */
 		{CURLOPT_QUICK_EXIT, 1},
 		{CURLOPT_SSL_VERIFYPEER, 1},
 		{CURLOPT_SSL_VERIFYHOST, 2},
@@ -310,31 +310,36 @@ static bool set_once(CURL *e, struct dif_http_call *call)
 	       curl_easy_setopt(e, CURLOPT_CAPATH, c->ca_path) == CURLE_OK;
 }
 
-static bool set_callbacks(CURL *e, struct dif_http_call *call)
+static bool set_data(CURL *e, struct dif_http_call *call)
 {
-	return curl_easy_setopt(e, CURLOPT_PRIVATE, call) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->why) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, dif_http_on_header) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_HEADERDATA, call) == CURLE_OK &&
+	static const CURLoption options[] = {
+		CURLOPT_PRIVATE,  CURLOPT_HEADERDATA, CURLOPT_WRITEDATA,     CURLOPT_READDATA,
+		CURLOPT_SEEKDATA, CURLOPT_PREREQDATA, CURLOPT_OPENSOCKETDATA};
+	for (size_t i = 0; i < DIF_LEN(options); i++) {
+		if (curl_easy_setopt(e, options[i], call) != CURLE_OK) {
+			return false;
+		}
+	}
+	/* The connection outlives the call, so this one is the client's. */
+	return curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, call->client) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->why) == CURLE_OK;
+}
+
+static bool set_callbacks(CURL *e)
+{
+	return curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, dif_http_on_header) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, dif_http_on_body) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_WRITEDATA, call) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_READFUNCTION, dif_http_on_read) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_READDATA, call) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, dif_http_on_seek) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_SEEKDATA, call) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_request) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_PREREQDATA, call) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, call) == CURLE_OK &&
-	       /* The connection outlives the call, so this one is the client's. */
-	       curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, dif_http_loop_close) == CURLE_OK &&
-	       curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, call->client) == CURLE_OK;
+	       curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, dif_http_loop_close) == CURLE_OK;
 }
 
 CURL *dif_http_easy_new(struct dif_http_call *call)
 {
 	CURL *e = curl_easy_init();
-	if (e != NULL && set_once(e, call) && set_callbacks(e, call)) {
+	if (e != NULL && set_once(e, call) && set_data(e, call) && set_callbacks(e)) {
 		return e;
 	}
 	curl_easy_cleanup(e);
