@@ -46,7 +46,6 @@ const FIELDS = [
 ];
 const buckets = new Map(args.bucket.map((name) => [name, new Map()]));
 const tokens = new Map(); // token -> end of its life, seconds
-let port = 0;
 
 // --- small things ---
 
@@ -126,7 +125,8 @@ async function bodyOf(req) {
 
 // --- tokens ---
 
-function verifyAssertion(jwt) {
+// host: as the client names us, which may be that of a proxy before us.
+function verifyAssertion(jwt, host) {
 	const parts = String(jwt).split('.');
 	if (parts.length !== 3 || parts.some((p) => !/^[A-Za-z0-9_-]+$/.test(p))) {
 		throw new Error('Invalid JWT: three parts in base64url without padding are needed.');
@@ -143,7 +143,7 @@ function verifyAssertion(jwt) {
 	if (claims.iss !== args.issuer) {
 		throw new Error('Invalid grant: account not found');
 	}
-	if (claims.aud !== `${scheme}://127.0.0.1:${port}/token`) {
+	if (claims.aud !== `${scheme}://${host}/token`) {
 		throw new Error(`Invalid JWT: aud '${claims.aud}' is not this endpoint.`);
 	}
 	if (!Number.isInteger(claims.iat) || !Number.isInteger(claims.exp) || claims.exp - claims.iat > 3600) {
@@ -167,7 +167,7 @@ async function giveToken(req, res) {
 		if (form.get('grant_type') !== 'urn:ietf:params:oauth:grant-type:jwt-bearer') {
 			throw new Error(`Invalid grant_type: ${form.get('grant_type')}`);
 		}
-		verifyAssertion(form.get('assertion'));
+		verifyAssertion(form.get('assertion'), req.headers.host);
 	} catch (e) {
 		sendJson(res, 400, { error: 'invalid_grant', error_description: e.message });
 		return;
@@ -619,8 +619,7 @@ const server = args.cert
 	? https.createServer({ cert: fs.readFileSync(args.cert), key: fs.readFileSync(args.key) }, handle)
 	: http.createServer(handle);
 server.listen(Number(args.port), '127.0.0.1', () => {
-	port = server.address().port;
-	console.log(port);
+	console.log(server.address().port);
 });
 for (const signal of ['SIGTERM', 'SIGINT']) {
 	process.on(signal, () => process.exit(0));

@@ -82,17 +82,23 @@ async function token() {
 async function gcs() {
 	const headers = { authorization: `Bearer ${await token()}`, 'accept-encoding': 'identity' };
 	const base = `${ini.endpoint}/storage/v1/b/${ini.bucket}/o`;
+	const ask = async (url) => {
+		const r = await fetch(url, { headers });
+		if (!r.ok) {
+			throw new Error(`${url}: ${r.status} ${await r.text()}`);
+		}
+		return r;
+	};
 	async function* objects() {
-		let pageToken = '';
+		let more = '';
 		do {
-			const r = await fetch(`${base}?maxResults=1000&pageToken=${encodeURIComponent(pageToken)}`, { headers });
-			const page = await r.json();
+			const page = await (await ask(`${base}?maxResults=1000${more}`)).json();
 			yield* page.items ?? [];
-			pageToken = page.nextPageToken ?? '';
-		} while (pageToken);
+			more = page.nextPageToken ? `&pageToken=${encodeURIComponent(page.nextPageToken)}` : '';
+		} while (more);
 	}
 	await each(objects(), async (o) => {
-		const r = await fetch(`${base}/${encodeURIComponent(o.name)}?alt=media`, { headers }); // decompressed by the server
+		const r = await ask(`${base}/${encodeURIComponent(o.name)}?alt=media`); // decompressed by the server
 		tell(o.name, Buffer.from(await r.arrayBuffer()), o.contentType, undefined, o.cacheControl, o.metadata);
 	});
 }

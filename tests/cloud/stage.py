@@ -1,0 +1,254 @@
+"""What the tests on real servers share: the servers, the program and its configuration, the readers, the comparison."""
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+import zipfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CACHE = os.environ.get("CLOUD_CACHE", os.path.expanduser("~/.cache/difusor-cloud"))
+READERS = CACHE + "/readers"
+CLOUDS = {"radosgw": "s3", "azurite": "azure", "gcs": "gcs"}
+PACKAGES = ("@aws-sdk/client-s3@3.1169.0", "@azure/storage-blob@12.28.0")
+TYPES = {  # independent of the program's own table; it may say charset=utf-8 of what is text
+    "html": "text/html", "js": "text/javascript", "css": "text/css", "json": "application/json", "svg": "image/svg+xml",
+    "csv": "text/csv", "zip": "application/zip", "woff2": "font/woff2", "png": "image/png", "txt": "text/plain",
+    "ico": "image/x-icon"}
+failures = []
+_ports = threading.Lock()
+_given = set()
+
+
+def expect(what, have, want):
+    if have != want:
+        failures.append(f"{what}: {have!r}, not {want!r}")
+        print("FAILED", failures[-1])
+
+
+def free_port(n=1):
+    """The first of n in a row that nobody listens on, and that nobody here was given."""
+    with _ports:
+        out = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=True).stdout
+        used = _given | {int(line.split()[3].rsplit(":", 1)[1]) for line in out.splitlines()}
+        port = 20000 + (os.getpid() * 37) % 9000
+        while any(p in used for p in range(port, port + n)):
+            port += 1
+        _given.update(range(port, port + n))
+        return port
+
+
+class Cloud:
+    def __init__(self, name, w):
+        self.name, self.kind, self.folder, self.ca = name, CLOUDS[name], f"{w}/{name}", w + "/ca"
+        self.start()
+
+    def start(self):
+        for attempt in (1, 2):  # a busy machine may be too slow for the first
+            self.port = free_port()
+            more = {"radosgw": [str(free_port(2) + 10000)], "azurite": [CACHE + "/azurite"], "gcs": []}[self.name]
+            os.makedirs(self.folder, exist_ok=True)
+            out = subprocess.run([f"{HERE}/servers/{self.name}", "start", self.folder, self.ca, str(self.port), *more],
+                                 stdout=subprocess.PIPE, text=True)
+            if out.returncode == 0:
+                break
+            shutil.rmtree(self.folder)
+        else:
+            sys.exit(f"{self.name} did not start")
+        self.ini = out.stdout
+        with open(self.folder + ".ini", "w") as f:
+            f.write(self.ini)
+
+    def by(self, port):
+        """The lines of a section that reaches it, and its token endpoint, by another port."""
+        ini = self.ini.replace(f"127.0.0.1:{self.port}", f"127.0.0.1:{port}")
+        account = re.search(r"^credentials = (.*)$", ini, re.M)
+        if account:
+            with open(account[1]) as f, open(os.open(f"{account[1]}.{port}", os.O_CREAT | os.O_WRONLY, 0o600), "w") as to:
+                to.write(f.read().replace(f"127.0.0.1:{self.port}", f"127.0.0.1:{port}"))
+            ini = ini.replace(account[0], f"{account[0]}.{port}")
+        return ini
+
+    def stop(self):
+        subprocess.run([f"{HERE}/servers/{self.name}", "stop", self.folder])
+
+    def read(self):
+        """Everything in it, by somebody else's client."""
+        env = dict(os.environ, NODE_EXTRA_CA_CERTS=self.ca + "/ca.pem")
+        out = subprocess.run(["node", READERS + "/read.mjs", self.folder + ".ini"], capture_output=True, text=True, env=env)
+        if out.returncode != 0:
+            raise RuntimeError(f"could not read back {self.name}: {out.stderr[-2000:]}")
+        return {o["key"]: o for o in map(json.loads, out.stdout.splitlines())}
+
+
+class Proxy:
+    """faults/proxy.mjs in front of clouds; a lane for each."""
+
+    def __init__(self, clouds, w, seed):
+        ca = w + "/ca"
+        lanes = [f"--lane={c.name}={c.port}={c.kind}" for c in clouds]
+        self.process = subprocess.Popen(
+            ["node", HERE + "/faults/proxy.mjs", *lanes, "--cert", ca + "/srv.pem", "--key", ca + "/srv.key", "--ca", ca + "/ca.pem",
+             "--seed", str(seed)], stdout=subprocess.PIPE, text=True)
+        told = json.loads(self.process.stdout.readline())
+        self.control, self.ports = f"http://127.0.0.1:{told['control']}/", told["lanes"]
+
+    def faults(self, lane, rules):
+        with urllib.request.urlopen(self.control + lane, json.dumps(rules).encode()) as answer:
+            answer.read()
+
+    def counts(self):
+        with urllib.request.urlopen(self.control) as answer:
+            return json.load(answer)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def section(name, lines, more=""):
+    """A store of these lines and its destination."""
+    return f"\n[store {name}]\n{lines}\n[destination {name}]\nstore = {name}\ngrace = 0s\n{more}"
+
+
+class Agent:
+    """The program with a configuration of its own below w. sections: as section() makes them; a folder comes with it."""
+
+    def __init__(self, build, w, sections, folder=True):
+        self.exe, self.w, self.config = build + "/difusor", w, w + "/etc/difusor.ini"
+        os.makedirs(w + "/etc", exist_ok=True)
+        with open(self.config, "w") as f:
+            f.write(f"[agent]\nstate = {w}/state\nplugins = {build}/plugins.d\nprofile = rehearsal\n")
+            f.write("".join(sections))
+            if folder:
+                f.write(section("folder", f"plugin = dir\nroot = {w}/folder\n"))
+        os.chmod(self.config, 0o600)
+        self.peak = 0
+
+    def call(self, *words):
+        """Exit code and what it said."""
+        with open(self.w + "/out", "w") as out, open(self.w + "/err", "a") as err:
+            p = subprocess.Popen([self.exe, *words, "--config", self.config, "--json"], stdout=out, stderr=err)
+            _, status, used = os.wait4(p.pid, 0)
+            p.returncode = os.waitstatus_to_exitcode(status)
+        self.peak = max(self.peak, used.ru_maxrss / 1024)
+        with open(self.w + "/out") as f:
+            text = f.read()
+        return p.returncode, json.loads(text) if text.strip() else {}
+
+    def run(self, *words, want=0):
+        code, said = self.call(*words)
+        expect(f"exit of {words[0]}", code, want)
+        return said
+
+    def publish(self, package, want=0, more=()):
+        said = self.run("publish", package, *more, want=want)
+        if "took_ms" not in said:
+            return said
+        print(f"publish {os.path.basename(package)}: exit {said['exit']}, {said['took_ms'] / 1000:.1f} s")
+        for d in said["destinations"]:
+            print(f"  {d['name']:<8} {d['state']:<10} {d['puts']:>6} put, {d['put_bytes'] / 1e6:>7.1f} MB, "
+                  f"{d['unchanged']:>6} unchanged, {d['deleted']:>3} deleted, {d['foreign']} foreign"
+                  + (f"; {d['error']}" if d["error"] else ""))
+        return said
+
+
+def simulate(exe, cut, scale, file, seed=1):
+    subprocess.run([exe, "simulate", "--cut", str(cut), "--seed", str(seed), "--scale", scale, "-o", file, "--sidecar"],
+                   check=True, stdout=subprocess.DEVNULL)
+    return file
+
+
+def members(package):
+    with zipfile.ZipFile(package) as z:
+        return {i.filename: hashlib.sha256(z.read(i)).hexdigest() for i in z.infolist() if not i.is_dir()}
+
+
+def cache_of(key):
+    if key.endswith(".html"):
+        return "entry"
+    if re.search(r"[.-]([0-9a-f]{8,}|[A-Z0-9]{8})\.[^./]+$", key):
+        return "asset"
+    return "data"
+
+
+def differences(have, want, theirs=()):
+    """Names and bytes both ways, and the headers; theirs: foreign keys that must be there untouched."""
+    have = {k: v for k, v in have.items() if not k.startswith(".difusor/") and k not in theirs}
+    bad = sorted(set(have) ^ set(want)) + [k for k in want if k in have and have[k]["sha256"] != want[k]]
+    for k, o in have.items():
+        extension = k.rsplit(".", 1)[-1].lower()
+        if extension in TYPES and o["type"] not in (TYPES[extension], TYPES[extension] + "; charset=utf-8"):
+            bad.append(f"{k}: Content-Type {o['type']}")
+        if o.get("encoding"):
+            bad.append(f"{k}: Content-Encoding {o['encoding']}")
+        immutable = "immutable" in (o["cache"] or "")
+        if immutable != (cache_of(k) == "asset") or "max-age=" not in (o["cache"] or ""):
+            bad.append(f"{k}: Cache-Control {o['cache']}")
+        if (o["meta"] or {}).get("sha256") != o["sha256"]:
+            bad.append(f"{k}: metadata {o['meta']}")
+    return len(have), bad
+
+
+def compare(name, have, want, theirs=()):
+    n, bad = differences(have, want, theirs)
+    print(f"  {name}: {n} objects read back, {len(bad)} differences")
+    expect(f"differences at {name}", bad[:5], [])
+
+
+def folder_of(folder):
+    have = {}
+    for top, _, names in os.walk(folder):
+        for n in names:
+            with open(os.path.join(top, n), "rb") as f:
+                have[os.path.relpath(os.path.join(top, n), folder)] = hashlib.sha256(f.read()).hexdigest()
+    return have
+
+
+def compare_folder(folder, want):
+    have = folder_of(folder)
+    print(f"  folder: {len(have)} files read back")
+    expect("the folder", have == want, True)
+
+
+def compare_all(clouds, w, package):
+    want = members(package)
+    for c in clouds:
+        compare(c.name, c.read(), want)
+    compare_folder(w + "/folder", want)
+
+
+def install_readers():
+    os.makedirs(READERS, exist_ok=True)
+    if not all(os.path.isdir(f"{READERS}/node_modules/{p.rsplit('@', 1)[0]}") for p in PACKAGES):
+        subprocess.run(["npm", "install", "--prefix", READERS, "--no-audit", "--no-fund", "--silent", *PACKAGES], check=True)
+    shutil.copy(HERE + "/readers/read.mjs", READERS)
+
+
+@contextlib.contextmanager
+def stage(name, servers=CLOUDS):
+    """A scratch folder and the running servers: (w, clouds). All is gone afterwards."""
+    install_readers()
+    w = tempfile.mkdtemp(prefix=f"difusor-{name}-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    clouds = []
+    try:
+        subprocess.run([HERE + "/servers/ca", w + "/ca"], check=True, stdout=subprocess.DEVNULL)
+        for server in servers:
+            clouds.append(Cloud(server, w))
+        yield w, clouds
+    finally:
+        for c in clouds:
+            c.stop()
+        shutil.rmtree(w, ignore_errors=True)
+
+
+def verdict():
+    """The last line, and the exit code."""
+    print(f"{len(failures)} failures" if failures else "zero differences")
+    return 1 if failures else 0
