@@ -172,6 +172,12 @@ TEST(options_of_a_put)
 
 /* --- head and get --- */
 
+static void give(void *data, const struct script_seen *seen, struct script_reply *reply)
+{
+	(void)seen;
+	*reply = *(const struct script_reply *)data;
+}
+
 TEST(head_tells_what_a_store_keeps)
 {
 	UNUSED_STATE;
@@ -203,7 +209,7 @@ TEST(head_tells_what_a_store_keeps)
 	end();
 }
 
-TEST(an_etag_is_no_md5_where_a_key_of_kms_is_in_play)
+TEST(what_is_no_digest_of_the_bytes_is_not_told_as_one)
 {
 	UNUSED_STATE;
 	begin(INI);
@@ -217,6 +223,12 @@ TEST(an_etag_is_no_md5_where_a_key_of_kms_is_in_play)
 	                              .fields = {"etag: \"5eb63bbbe01eeed093cb22bb8f5acdc3-2\"",
 	                                         "content-length: 11",
 	                                         "x-amz-checksum-crc32c: yZRlqg==-2"}});
+	assert_int_equal(store_head(st, &(struct dif_get){.key = "a"})->object.has, 0);
+	expect(&(struct script_want){.method = "HEAD"},
+	       &(struct script_reply){.status = 200,
+	                              .fields = {"etag: \"x\"", "content-length: 11",
+	                                         "x-amz-checksum-type: COMPOSITE",
+	                                         "x-amz-checksum-crc32c: yZRlqg=="}});
 	assert_int_equal(store_head(st, &(struct dif_get){.key = "a"})->object.has, 0);
 	end();
 }
@@ -249,6 +261,33 @@ TEST(get_of_a_range_asks_for_the_same_object)
 	check_signature(0);
 	check_signature(1);
 	end();
+}
+
+TEST(a_part_of_another_object_is_not_taken)
+{
+	UNUSED_STATE;
+	static const struct script_reply bad[] = {
+		{.status = 206,
+	         .fields = {"etag: \"2\"", "content-length: 5", "content-range: bytes 6-10/11"},
+	         .body = "world"},
+		{.status = 206,
+	         .fields = {"etag: \"1\"", "content-length: 5", "content-range: bytes 0-4/11"},
+	         .body = "hello"},
+		{.status = 206, .fields = {"etag: \"1\"", "content-length: 5"}, .body = "world"},
+		{.status = 200,
+	         .fields = {"etag: \"1\"", "content-length: 11"},
+	         .body = "hello world"},
+	};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		begin(INI);
+		st->deadline_ms = 20;
+		script_answer(s, give, (void *)(uintptr_t)&bad[i]);
+		struct dif_get in = {.key = "z.zip", .offset = 6, .if_tag = "\"1\""};
+		const struct store_out *out = store_get(st, &in);
+		assert_int_not_equal(out->err.cls, DIF_OK);
+		assert_int_equal(out->body.n, 0);
+		end();
+	}
 }
 
 TEST(not_modified_is_an_answer)
@@ -422,8 +461,9 @@ int main(void)
 		cmocka_unit_test(a_put_without_etag_is_not_believed),
 		cmocka_unit_test(options_of_a_put),
 		cmocka_unit_test(head_tells_what_a_store_keeps),
-		cmocka_unit_test(an_etag_is_no_md5_where_a_key_of_kms_is_in_play),
+		cmocka_unit_test(what_is_no_digest_of_the_bytes_is_not_told_as_one),
 		cmocka_unit_test(get_of_a_range_asks_for_the_same_object),
+		cmocka_unit_test(a_part_of_another_object_is_not_taken),
 		cmocka_unit_test(not_modified_is_an_answer),
 		cmocka_unit_test(a_missing_key_and_a_missing_bucket_differ),
 		cmocka_unit_test(a_wrong_region_is_told_with_its_remedy),
