@@ -280,7 +280,7 @@ TEST(a_part_of_another_object_is_not_taken)
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		begin(INI);
-		st->deadline_ms = 20;
+		st->deadline_ms = 300;
 		script_answer(s, give, (void *)(uintptr_t)&bad[i]);
 		struct dif_get in = {.key = "z.zip", .offset = 6, .if_tag = "\"1\""};
 		const struct store_out *out = store_get(st, &in);

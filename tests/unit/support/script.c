@@ -283,8 +283,11 @@ static bool sink_takes(const struct dif_http_request *q, const struct dif_http_r
 	if (r->status == 200) {
 		return q->sink_offset == 0;
 	}
+	char begin[40];
+	(void)snprintf(begin, sizeof begin, "bytes %llu-", (unsigned long long)q->sink_offset);
+	const char *range = reply_field(r, "content-range");
 	const char *tag = reply_field(r, "etag");
-	return r->status == 206 &&
+	return r->status == 206 && range != NULL && strncmp(range, begin, strlen(begin)) == 0 &&
 	       (q->sink_tag == NULL || (tag != NULL && strcmp(q->sink_tag, tag) == 0));
 }
 
