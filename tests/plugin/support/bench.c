@@ -16,7 +16,7 @@ struct dif_text {
 	struct dif_op_host *host;
 };
 
-static const char *fmt(struct dif_op *op, const char *f, ...)
+DIF_PRINTF(2, 3) static const char *fmt(struct dif_op *op, const char *f, ...)
 {
 	va_list ap;
 	va_start(ap, f);
@@ -39,7 +39,7 @@ static void add_bytes(struct dif_text *t, const void *p, size_t n)
 	assert_true(dif_buf_add(&t->buf, p, n));
 }
 
-static void add(struct dif_text *t, const char *f, ...)
+DIF_PRINTF(2, 3) static void add(struct dif_text *t, const char *f, ...)
 {
 	va_list ap;
 	va_start(ap, f);
