@@ -6,6 +6,7 @@
 #include "host/op_private.h"
 
 #define TEXT_FIRST 256u
+#define SHORT_MAX 256u
 
 struct dif_text {
 	struct dif_arena *arena;
@@ -18,13 +19,24 @@ void *dif_host_alloc(struct dif_op *op, size_t n)
 	return dif_arena_alloc(&op->host->arena, n);
 }
 
+/* Most texts are short: made in place and copied, which costs half of measuring first. */
 const char *dif_host_fmt(struct dif_op *op, const char *fmt, ...)
 {
+	struct dif_arena *arena = &op->host->arena;
+	char short_text[SHORT_MAX];
 	va_list ap;
 	va_start(ap, fmt);
-	const char *s = dif_arena_vfmt(&op->host->arena, fmt, ap);
+	int n = vsnprintf(short_text, sizeof short_text, fmt, ap);
 	va_end(ap);
-	return s;
+	if (n < 0 || (size_t)n >= sizeof short_text) {
+		va_start(ap, fmt);
+		const char *s = dif_arena_vfmt(arena, fmt, ap);
+		va_end(ap);
+		return s;
+	}
+	const char *s = dif_arena_copy(arena, short_text, (size_t)n);
+	explicit_bzero(short_text, (size_t)n); /* it may be half of a key */
+	return s != NULL ? s : "";
 }
 
 /* Where there is no memory for a text, this one takes the additions and stays empty. */
