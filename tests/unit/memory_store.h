@@ -482,6 +482,13 @@ int64_t dif_instance_down_since(const struct dif_instance *s)
 	return s->down_since;
 }
 
+const struct dif_error *dif_instance_trouble(const struct dif_instance *s)
+{
+	static const struct dif_error none;
+	(void)s;
+	return &none;
+}
+
 const char *dif_meta_get(const struct dif_field *meta, uint32_t n, const char *name)
 {
 	for (uint32_t i = 0; i < n; i++) {
