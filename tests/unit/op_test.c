@@ -345,6 +345,24 @@ TEST(a_get_that_breaks_begins_its_sink_again)
 
 /* --- cancel, deadline, close --- */
 
+static bool told_head;
+
+static void tell_story(void *data, const struct script_seen *seen, struct script_reply *reply)
+{
+	(void)data;
+	if (strstr(seen->url, "login") != NULL) {
+		*reply = (struct script_reply){.status = 200,
+		                               .body = "{\"token\":\"token-0001\",\"lives\":3600}"};
+	} else if (strcmp(seen->method, "HEAD") == 0) {
+		*reply = missing;
+		told_head = true;
+	} else {
+		*reply = told_head ? good
+		                   : (struct script_reply){.status = 500,
+		                                           .fields = {"retry-after: 0"}};
+	}
+}
+
 TEST(cancel_calls_back_once_wherever_it_comes)
 {
 	UNUSED_STATE;
@@ -384,6 +402,47 @@ TEST(cancel_calls_back_once_wherever_it_comes)
 	opkit_turn(k);
 	assert_int_equal(queued.calls + running.calls + waiting.calls, 3);
 	opkit_free(k);
+}
+
+/* A story with a login, a lost write, a read-back and a repeat, cut short at each turn of the loop. */
+static bool cut_at(unsigned turn, bool closes)
+{
+	struct opkit *k = opkit_new(true);
+	struct seen s = {0};
+	struct putting p;
+	putting_init(&p, "k", NULL, true);
+	told_head = false;
+	script_answer(k->s, tell_story, NULL);
+	struct dif_op_run *r = start_put(k, &p, &s);
+	for (unsigned n = 0; n < turn && s.calls == 0; n++) {
+		uv_run(&k->e->loop, UV_RUN_NOWAIT);
+	}
+	bool is_over = s.calls == 1;
+	if (closes) {
+		opkit_close(k);
+	} else if (!is_over) {
+		dif_op_cancel(r);
+	}
+	opkit_until(k, &s.calls, 1);
+	opkit_turn(k);
+	assert_int_equal(s.calls, 1);
+	/* either it was done before the cut, or it says so */
+	assert_true(s.err.cls == DIF_OK || s.err.cls == DIF_CANCELED);
+	assert_int_equal(is_over, s.err.cls == DIF_OK);
+	opkit_free(k);
+	return is_over;
+}
+
+TEST(cancel_and_close_at_any_turn_call_back_once)
+{
+	UNUSED_STATE;
+	for (int closes = 0; closes < 2; closes++) {
+		unsigned turn = 0;
+		while (!cut_at(turn, closes != 0)) {
+			turn++;
+		}
+		assert_true(turn > 4);
+	}
 }
 
 TEST(close_ends_what_runs_and_what_waits)
@@ -533,6 +592,7 @@ int main(void)
 		cmocka_unit_test(rows_are_those_of_the_attempt_that_was_done),
 		cmocka_unit_test(a_get_that_breaks_begins_its_sink_again),
 		cmocka_unit_test(cancel_calls_back_once_wherever_it_comes),
+		cmocka_unit_test(cancel_and_close_at_any_turn_call_back_once),
 		cmocka_unit_test(close_ends_what_runs_and_what_waits),
 		cmocka_unit_test(an_instance_may_be_closed_from_a_callback),
 		cmocka_unit_test(the_deadline_ends_an_op_in_flight_and_in_the_queue),
