@@ -62,25 +62,28 @@ static void start_next(struct app *a);
 
 /* --- one destination alone --- */
 
-static void find_live(void *data, const struct dif_cut *c)
+/* The cut that should be everywhere: the highest one accepted, also where nobody could be reached
+ * with it yet (dif_cut_repair brings the same one). */
+static void find_wanted(void *data, const struct dif_cut *c)
 {
-	char *sha = data;
-	if (sha[0] == '\0' && c->status == DIF_CUT_LIVE) {
-		memcpy(sha, c->order.sha256, sizeof c->order.sha256);
+	struct dif_order *best = data;
+	if ((c->status == DIF_CUT_LIVE || c->status == DIF_CUT_ARCHIVED) &&
+	    (best->sha256[0] == '\0' || dif_order_compare(&c->order, best) > 0)) {
+		*best = c->order;
 	}
 }
 
 static bool is_whole(struct app *a, uint32_t i)
 {
-	char live[65] = "";
+	struct dif_order wanted = {0};
 	struct dif_delivery_record d = {0};
 	struct dif_arena arena;
 	dif_arena_init(&arena, ARRIVAL_MAX, false);
-	dif_state_cuts(a->setup->state, RECENT_CUTS, find_live, live);
-	bool whole = live[0] == '\0' ||
+	dif_state_cuts(a->setup->state, RECENT_CUTS, find_wanted, &wanted);
+	bool whole = wanted.sha256[0] == '\0' ||
 	             (dif_state_delivery(a->setup->state, a->setup->config->destinations[i].name,
 	                                 NULL, &d, &arena) &&
-	              d.complete && strcmp(d.sha256, live) == 0);
+	              d.complete && strcmp(d.sha256, wanted.sha256) == 0);
 	dif_arena_fini(&arena);
 	return whole;
 }
@@ -454,6 +457,9 @@ static int run(const struct dif_args *args)
 	a.setup = dif_setup_open(args->config, DIF_SETUP_OWN, &err);
 	if (a.setup == NULL) {
 		return fail(&err);
+	}
+	for (uint32_t i = 0; i < a.setup->config->ndestinations; i++) {
+		dif_destination_load(&a.setup->destinations[i], a.setup->state);
 	}
 	if (a.setup->config->nsources == 0) {
 		dif_error_exit(&err, DIF_EXIT_CONFIG, DIF_PERMANENT,

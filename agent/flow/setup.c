@@ -297,9 +297,6 @@ static bool open_all(struct dif_setup *s, const char *file, enum dif_setup_mode 
 	    (mode == DIF_SETUP_READ && !open_read(s, err))) {
 		return false;
 	}
-	for (uint32_t i = 0; i < s->config->ndestinations; i++) {
-		dif_destination_load(&s->destinations[i], s->state);
-	}
 	return true;
 }
 
