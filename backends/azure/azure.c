@@ -70,10 +70,7 @@ static const struct dif_fault faults[] = {
 	/* somebody holds a lease: no condition of ours was lost */
 	{409, "LeaseAlreadyPresent", DIF_PERMANENT},
 	{412, "LeaseIdMissing", DIF_PERMANENT},
-	{409, NULL, DIF_CONFLICT}, /* BlobAlreadyExists and what else races */
-	{412, NULL, DIF_CONFLICT},
-	{501, NULL, DIF_PERMANENT},
-	{0, NULL, DIF_OK},
+	{0, NULL, DIF_OK}, /* the other 409 and 412, such as BlobAlreadyExists: conflict */
 };
 
 /* The header tells the code, to a HEAD too. The sentence ends where request id and time begin. */

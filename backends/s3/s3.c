@@ -103,20 +103,13 @@ static const struct dif_fault faults[] = {
 	{0, "TooManyRequestsException", DIF_THROTTLED},
 	{0, "BandwidthLimitExceeded", DIF_THROTTLED},
 	{0, "InternalError", DIF_TRANSIENT},
-	{503, "ServiceUnavailable", DIF_TRANSIENT},
 	/* per-key results of a bulk delete come without a status */
 	{0, "AccessDenied", DIF_AUTH},
 	{0, "NoSuchKey", DIF_NOT_FOUND},
 	{0, "PreconditionFailed", DIF_CONFLICT},
 	{0, "ConditionalRequestConflict", DIF_CONFLICT},
 	{0, "OperationAborted", DIF_CONFLICT},
-	{409, NULL, DIF_CONFLICT},
-	{412, NULL, DIF_CONFLICT},
-	/* a condition, or bulk delete, that this server does not know: it will not learn it */
-	{501, NULL, DIF_PERMANENT},
-	{301, NULL, DIF_PERMANENT},
-	{307, NULL, DIF_PERMANENT},
-	{0, NULL, DIF_OK},
+	{0, NULL, DIF_OK}, /* 409 and 412: conflict; 501, 3xx: permanent */
 };
 
 /* 301, 307 and 400 AuthorizationHeaderMalformed mean that the bucket lives elsewhere; a HEAD tells

@@ -208,6 +208,29 @@ TEST(get_of_a_range_asks_for_the_same_object)
 	end();
 }
 
+static void give_another(void *data, const struct script_seen *seen, struct script_reply *reply)
+{
+	(void)data;
+	(void)seen;
+	*reply = (struct script_reply){
+		.status = 206,
+		.fields = {"etag: \"2\"", "content-length: 5", "content-range: bytes 6-10/11"},
+		.body = "world"};
+}
+
+TEST(a_part_of_another_blob_is_not_taken)
+{
+	UNUSED_STATE;
+	begin(INI);
+	st->deadline_ms = 300;
+	script_answer(s, give_another, NULL);
+	struct dif_get in = {.key = "z.zip", .offset = 6, .if_tag = "\"1\""};
+	const struct store_out *out = store_get(st, &in);
+	assert_int_not_equal(out->err.cls, DIF_OK);
+	assert_int_equal(out->body.n, 0);
+	end();
+}
+
 /* --- list --- */
 
 TEST(list_tells_all_with_tags_in_quotes)
@@ -365,6 +388,13 @@ TEST(a_busy_server_is_waited_out)
 	check_ok(out);
 	assert_int_equal(out->attempts, 2);
 	end();
+	begin(INI);
+	st->deadline_ms = 400; /* less than the wait */
+	expect(&(struct script_want){.method = "HEAD"},
+	       &(struct script_reply){.status = 503, .fields = {"x-ms-error-code: ServerBusy"}});
+	out = store_head(st, &(struct dif_get){.key = "a"});
+	check_class(out, DIF_THROTTLED);
+	end();
 }
 
 TEST(a_clock_that_is_off_is_set_by_the_reply)
@@ -447,6 +477,7 @@ int main(void)
 		cmocka_unit_test(a_409_is_a_lost_condition_or_a_state_and_a_412_too),
 		cmocka_unit_test(head_tells_what_a_store_keeps),
 		cmocka_unit_test(get_of_a_range_asks_for_the_same_object),
+		cmocka_unit_test(a_part_of_another_blob_is_not_taken),
 		cmocka_unit_test(list_tells_all_with_tags_in_quotes),
 		cmocka_unit_test(folders_of_a_hierarchical_account_are_no_objects),
 		cmocka_unit_test(a_list_that_is_none_is_refused_whole),
