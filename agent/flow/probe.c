@@ -6,6 +6,9 @@
  *   right tag       -> it must work, as it is or without its quotes
  *   remove
  *
+ * A conflict after an answer that was lost tells nothing: it may be our own write that is in the way.
+ * Then all is asked again, with another name.
+ *
  * The name is by chance, so that two agents may ask at once. What a killed probe leaves is a few
  * bytes below .difusor/, which is never served.
  */
@@ -23,6 +26,7 @@
 #define REMEMBER_MS ((int64_t)24 * 3600 * 1000)
 #define FACT "fence"
 #define TAG_MAX 4096
+#define ROUNDS_MAX 4
 
 enum question { CREATE, PLAIN, AGAIN, WRONG, RIGHT, BARE, REMOVE };
 
@@ -38,7 +42,8 @@ struct dif_probe_run {
 	struct dif_blob_bytes content;
 	struct dif_put put;
 	struct dif_remove remove;
-	bool canceled;
+	uint32_t rounds;
+	bool canceled, again;
 	struct dif_error err;
 };
 
@@ -216,12 +221,50 @@ static void on_first(struct dif_probe_run *r, const struct dif_outcome *out)
 	}
 }
 
+static bool choose_name(struct dif_probe_run *r)
+{
+	uint8_t chance[8];
+	char name[2 * sizeof chance + 1];
+	if (!dif_random(chance, sizeof chance)) {
+		return false;
+	}
+	dif_hex(name, chance, sizeof chance);
+	r->key = dif_arena_fmt(&r->arena, "%s.difusor/probe-%s", r->d->config->prefix, name);
+	return !r->arena.failed;
+}
+
+static void on_doubt(struct dif_probe_run *r)
+{
+	r->again = ++r->rounds < ROUNDS_MAX;
+	if (!r->again) {
+		dif_error_set(&r->err, DIF_TRANSIENT,
+		              "could not ask store '%s' what its conditions are worth: too many "
+		              "answers get lost",
+		              dif_instance_name(r->d->store));
+	}
+	ask(r, REMOVE);
+}
+
+static void on_removed(struct dif_probe_run *r)
+{
+	if (r->again && choose_name(r)) {
+		r->again = false;
+		ask(r, CREATE);
+	} else {
+		end(r);
+	}
+}
+
 static void on_answer(void *data, const struct dif_outcome *out)
 {
 	struct dif_probe_run *r = data;
 	r->op = NULL;
-	if (r->canceled || r->asking == REMOVE) {
+	if (r->canceled) {
 		end(r);
+	} else if (r->asking == REMOVE) {
+		on_removed(r);
+	} else if (out->unknown && out->err.cls == DIF_CONFLICT) {
+		on_doubt(r);
 	} else if (r->asking <= PLAIN) {
 		on_first(r, out);
 	} else if (r->asking <= WRONG) {
@@ -236,21 +279,16 @@ struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_stat
                                       void *data)
 {
 	static const char content[] = "difusor asks whether this store knows conditional writes\n";
-	uint8_t chance[8];
-	char name[2 * sizeof chance + 1];
 	struct dif_probe_run *r = calloc(1, sizeof *r);
-	if (r == NULL || !dif_random(chance, sizeof chance)) {
-		free(r);
+	if (r == NULL) {
 		return NULL;
 	}
-	dif_hex(name, chance, sizeof chance);
 	dif_arena_init(&r->arena, 16 * TAG_MAX, false);
 	r->d = d;
 	r->state = state;
 	r->done = done;
 	r->data = data;
-	r->key = dif_arena_fmt(&r->arena, "%s.difusor/probe-%s", d->config->prefix, name);
-	if (r->arena.failed) {
+	if (!choose_name(r)) {
 		dif_arena_fini(&r->arena);
 		free(r);
 		return NULL;

@@ -51,12 +51,24 @@ static void on_closed(uv_handle_t *h)
 	p->ended(p->data, p);
 }
 
+static int64_t timeout_of(const struct dif_publication *p)
+{
+	return p->job.timeout_ms > 0 ? p->job.timeout_ms : TIMEOUT_MS;
+}
+
 /* Somebody who may still arrive within a reasonable time. */
 static bool is_expected(const struct dif_publication *p, uint32_t i)
 {
 	const struct lane *l = &p->lanes[i];
 	return !l->ended && !l->arrived &&
 	       dif_instance_down_since(p->job.destinations[i]->store) == 0;
+}
+
+/* Who has arrived must also get through: half of the time is the most that goes by waiting. */
+static int64_t patience_of(const struct dif_publication *p, uint32_t i)
+{
+	int64_t most = timeout_of(p) / 2, barrier = p->job.destinations[i]->config->barrier;
+	return barrier < most ? barrier : most;
 }
 
 static void look(struct dif_publication *p)
@@ -68,7 +80,7 @@ static void look(struct dif_publication *p)
 	}
 	for (uint32_t i = 0; i < p->n; i++) {
 		struct lane *l = &p->lanes[i];
-		int64_t patience = p->job.destinations[i]->config->barrier;
+		int64_t patience = patience_of(p, i);
 		if (l->arrived && !l->passed && !l->ended &&
 		    (!expected || now - p->first_arrival >= patience)) {
 			l->passed = true;
@@ -123,8 +135,7 @@ static void start_lanes(struct dif_publication *p)
 		                               .classes = job->config->classes,
 		                               .nclasses = job->config->nclasses,
 		                               .dry_run = job->dry_run,
-		                               .deadline_ms = job->timeout_ms > 0 ? job->timeout_ms
-		                                                                  : TIMEOUT_MS,
+		                               .deadline_ms = timeout_of(p),
 		                               .unreachable_ms = job->unreachable_ms};
 		l->p = p;
 		l->delivery = dif_delivery_start(&one, &events, l);

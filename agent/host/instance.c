@@ -275,6 +275,10 @@ static void init_loop(struct dif_instance *i)
 	         uv_timer_init(&i->e->loop, &i->login.timer);
 	assert(rc == 0);
 	i->kick.data = i->wake.data = i->login.timer.data = i;
+	/* They serve ops that wait, and those have a timer of their own: a back-off that nobody
+	 * waits for must not keep the program from its end. */
+	uv_unref((uv_handle_t *)&i->wake);
+	uv_unref((uv_handle_t *)&i->login.timer);
 	dif_barrier_init(&i->live, on_live_gone);
 	dif_barrier_init(&i->handles, on_handles_gone);
 	for (int k = 0; k < 3; k++) {
@@ -387,7 +391,7 @@ const struct dif_error *dif_instance_trouble(const struct dif_instance *i)
 
 int64_t dif_instance_down_since(const struct dif_instance *i)
 {
-	return i->down_since;
+	return i->down_since != 0 ? i->down_since : dif_login_down_since(i);
 }
 
 void dif_instance_note_breaker(struct dif_instance *i, int64_t now)

@@ -15,6 +15,7 @@
 
 #define LOGIN_MAX 60000 /* metadata services and token endpoints answer within seconds */
 #define AGAIN_MIN 5000  /* a login that was refused is not asked for at every op */
+#define DOWN_MIN 3      /* failures in a row that are no accident any more */
 #define LIFE_MIN 30     /* seconds; a shorter one would be a login for each op */
 #define CRED_MAX (1u << 20)
 
@@ -109,7 +110,9 @@ static void on_failed(struct dif_instance *i, const struct dif_op_host *a)
 		              LOGIN_MAX / 1000);
 		repeats = true;
 	}
-	l->failures++;
+	if (l->failures++ == 0) {
+		l->failing_since = dif_steady_ms();
+	}
 	l->is_final = !repeats;
 	if (repeats) {
 		wait = dif_retry_delay(&l->err, l->failures, dif_instance_chance(i));
@@ -207,6 +210,12 @@ enum dif_login_state dif_login_ready(struct dif_instance *i)
 	}
 	/* While one runs, or waits to run again, ops wait with it. */
 	return l->attempt == NULL && l->is_final ? DIF_LOGIN_FAILED : DIF_LOGIN_WAIT;
+}
+
+int64_t dif_login_down_since(const struct dif_instance *i)
+{
+	const struct dif_login *l = &i->login;
+	return !is_good(i) && l->failures >= DOWN_MIN ? l->failing_since : 0;
 }
 
 void dif_login_drop(struct dif_instance *i, uint64_t version)

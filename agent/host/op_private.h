@@ -220,8 +220,9 @@ struct dif_login {
 	struct dif_op_host *attempt;    /* NULL: none runs */
 	uint64_t versions;
 	uint32_t failures;
-	bool is_final;    /* the last failure was one that a repeat cannot mend */
-	int64_t again_at; /* steady ms: not before */
+	int64_t failing_since; /* steady ms of the first of them */
+	bool is_final;         /* the last failure was one that a repeat cannot mend */
+	int64_t again_at;      /* steady ms: not before */
 	bool has_set_clock;
 	struct dif_error err;
 	uv_timer_t timer; /* end of an attempt, or of a back-off */
@@ -230,6 +231,8 @@ enum dif_login_state { DIF_LOGIN_READY, DIF_LOGIN_WAIT, DIF_LOGIN_FAILED };
 enum dif_login_state dif_login_ready(struct dif_instance *i);
 void dif_login_drop(struct dif_instance *i, uint64_t version);
 void dif_login_close(struct dif_instance *i);
+/* Since when, in steady ms, nobody could log in: several times in a row. 0: it is not so. */
+int64_t dif_login_down_since(const struct dif_instance *i);
 /* True: the peer's clock is far off ours, which now follows it. */
 bool dif_login_set_clock(struct dif_instance *i, const struct dif_op_host *a);
 

@@ -66,6 +66,7 @@ struct dif_instance {
 	bool bare;             /* takes tags without quotes only */
 	uint32_t break_puts;   /* the next so many puts keep other bytes */
 	const char *break_key; /* of this key only; NULL: any */
+	uint32_t lose_after;   /* so many puts are done and answered before */
 	uint32_t lose_answers; /* the next so many puts are done, and reported as lost conditions */
 	/* Called before a put is judged; may change objects as another agent would. */
 	void (*before_put)(struct dif_instance *s, const struct dif_put *in);
@@ -187,7 +188,9 @@ static inline enum dif_class mem_put(struct dif_op_run *r, struct dif_object *to
 		s->break_puts--;
 		o->p[0] ^= 1;
 	}
-	if (s->lose_answers > 0) {
+	if (s->lose_after > 0) {
+		s->lose_after--;
+	} else if (s->lose_answers > 0) {
 		s->lose_answers--;
 		return DIF_CONFLICT;
 	}
@@ -286,7 +289,9 @@ static inline void mem_answer(struct dif_op_run *r)
 		dif_error_set(&out.err, DIF_CANCELED, "canceled");
 		out.unknown = r->verb == DIF_PUT;
 	} else if (r->verb == DIF_PUT) {
+		uint32_t before = r->store->lose_answers;
 		enum dif_class cls = mem_put(r, &out.result.object);
+		out.unknown = r->store->lose_answers < before;
 		if (cls != DIF_OK) {
 			dif_error_set(&out.err, cls, "HTTP %d", cls == DIF_CONFLICT ? 412 : 404);
 		}

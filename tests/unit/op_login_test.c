@@ -150,6 +150,33 @@ TEST(a_login_that_could_not_be_made_is_repeated_while_ops_wait)
 	opkit_until(k, &late.calls, 1);
 	assert_int_equal(late.err.cls, DIF_TRANSIENT);
 	assert_non_null(strstr(late.err.text, "could not log in"));
+	assert_int_equal(dif_instance_down_since(k->i), 0); /* once is no sign */
+	opkit_turn(k);
+	assert_false(uv_loop_alive(&k->e->loop));
+	opkit_free(k);
+}
+
+TEST(a_store_where_nobody_can_log_in_is_down_until_somebody_can)
+{
+	UNUSED_STATE;
+	struct opkit *k = opkit_new(true);
+	struct seen s = {0};
+	for (int n = 0; n < 3; n++) {
+		script_expect(k->s, &(struct script_want){.method = "POST", .url = LOGIN},
+		              &(struct script_reply){.status = 500, .fields = {"retry-after: 0"}});
+	}
+	script_expect(k->s, &(struct script_want){.method = "POST", .url = LOGIN},
+	              &(struct script_reply){.status = 200,
+	                                     .body = "{\"token\":\"token-0001\",\"lives\":3600}",
+	                                     .hold = true});
+	expect_get(k, "authorization: token-0001", &good);
+	opkit_get(k, "k", &s);
+	opkit_until_asked(k, 4);
+	assert_true(dif_instance_down_since(k->i) > 0);
+	script_release(k->s);
+	opkit_until(k, &s.calls, 1);
+	assert_int_equal(s.err.cls, DIF_OK);
+	assert_int_equal(dif_instance_down_since(k->i), 0);
 	opkit_free(k);
 }
 
@@ -309,6 +336,7 @@ int main(void)
 		cmocka_unit_test(
 			a_refused_login_fails_all_that_wait_and_is_not_asked_again_at_once),
 		cmocka_unit_test(a_login_that_could_not_be_made_is_repeated_while_ops_wait),
+		cmocka_unit_test(a_store_where_nobody_can_log_in_is_down_until_somebody_can),
 		cmocka_unit_test(a_credential_is_renewed_while_the_old_one_serves),
 		cmocka_unit_test(a_credential_near_its_end_is_not_asked_for_at_every_op),
 		cmocka_unit_test(a_token_is_never_shown),

@@ -37,6 +37,7 @@ struct world {
 	struct dif_instance *store[DESTINATIONS];
 	struct dif_class_rule classes[1];
 	char folder[512];
+	int64_t timeout_ms; /* of a publication; 0: PATIENCE_MS */
 	bool done;
 };
 
@@ -246,7 +247,7 @@ static inline struct dif_publication *world_start(struct world *w, struct cut *c
 	                                  .destinations = all,
 	                                  .ndestinations = n,
 	                                  .dry_run = dry_run,
-	                                  .timeout_ms = PATIENCE_MS,
+	                                  .timeout_ms = w->timeout_ms ? w->timeout_ms : PATIENCE_MS,
 	                                  .unreachable_ms = 1000};
 	if (!dry_run) {
 		assert_true(dif_state_put_manifest(w->setup.state, c->manifest));
