@@ -22,8 +22,8 @@ struct dif_file_root *dif_file_root_open(const char *root, const char *side, str
 void dif_file_root_close(struct dif_file_root *r); /* no run may be left; accepts NULL */
 
 /* Runs one call; r's fields and files live until cb returns. cb as in host/http. call is copied;
- * the content that its pieces show, and the sink, must stay until cb. Status 200, 404, 412, 416 (GET
- * beyond the end), else 0; err has class and sentence of all but 200. GET takes if_tag too. */
+ * the content that its pieces show, and the sink, must stay until cb. Status 200, 404, 412, 416
+ * (GET beyond the end), else 0; err has class and sentence of all but 200. GET takes if_tag too. */
 struct dif_file_run *
 dif_file_start(struct dif_engine *e, struct dif_file_root *root, const struct dif_file_call *call,
                void (*cb)(void *data, const struct dif_reply *r, const struct dif_error *err),

@@ -11,9 +11,9 @@
  * Data are durable before a rename can show them, and nothing is answered before the rename is
  * durable: the record may lag, it never leads. What a group buys: after the first fsync of step 3
  * or 5 the others find their journal transaction committed already. Measured on ext4, files of
- * 6 kB: 1.2 ms each one by one, 0.2 ms in groups of 32; on a busy disk 10 ms and 1.1 ms. fsync and not syncfs, because it waits
- * for no other program's data and tells which file failed; a file whose fsync failed is dropped,
- * never synced again.
+ * 6 kB: 1.2 ms each one by one, 0.2 ms in groups of 32; on a busy disk 10 ms and 1.1 ms. fsync and
+ * not syncfs, because it waits for no other program's data and tells which file failed; a file
+ * whose fsync failed is dropped, never synced again.
  *
  * The tag of a version is mtime, inode and size. The time is set here, before the rename, to a
  * nanosecond that this process gives only once: a file system that hands the inode of a deleted

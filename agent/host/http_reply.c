@@ -291,8 +291,6 @@ static const struct {
 	{CURLE_OPERATION_TIMEDOUT, DIF_TRANSIENT, TIMEOUT, "no connection in time"},
 	{CURLE_PARTIAL_FILE, DIF_TRANSIENT, TRUNCATED, "the reply ended early"},
 	{CURLE_GOT_NOTHING, DIF_TRANSIENT, NO_CODE, "it hung up without a reply"},
-	{CURLE_SEND_ERROR, DIF_TRANSIENT, NO_CODE, "it hung up while it was sent to"},
-	{CURLE_RECV_ERROR, DIF_TRANSIENT, NO_CODE, "it hung up in its reply"},
 	{CURLE_OUT_OF_MEMORY, DIF_TRANSIENT, NO_CODE, "out of memory"},
 	{CURLE_SSL_CONNECT_ERROR, DIF_TRANSIENT, TLS, NULL},
 	{CURLE_PEER_FAILED_VERIFICATION, DIF_PERMANENT, TLS, NULL},

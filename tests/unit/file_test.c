@@ -218,7 +218,9 @@ TEST(lists_come_in_byte_order_and_pages)
 			a = file_list(&w, "", after, max);
 			assert_int_equal(a.status, 200);
 			assert_true(a.nfiles > 0 && a.nfiles <= max);
-			strncat(all, a.names, sizeof all - strlen(all) - 1);
+			size_t n = strlen(all);
+			assert_true(n + strlen(a.names) < sizeof all);
+			memcpy(all + n, a.names, strlen(a.names) + 1);
 			char *last = strrchr(a.names, ' ');
 			*last = '\0';
 			last = strrchr(a.names, ' ');

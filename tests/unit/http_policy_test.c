@@ -201,6 +201,44 @@ TEST(a_piece_outside_its_content_is_refused)
 	http_close(&w);
 }
 
+TEST(a_proxy_is_used_for_names_outside_no_proxy)
+{
+	UNUSED_STATE;
+	static const struct {
+		const char *host, *no_proxy;
+		uint32_t flags;
+		bool through;
+	} rows[] = {
+		{"cloud.invalid", "", 0, true},
+		{"cloud.invalid", "other.invalid, .loud.invalid", 0, true},
+		{"cloud.invalid", "x,invalid", 0, false},
+		{"cloud.invalid", "CLOUD.invalid", 0, false},
+		{"cloud.invalid", "*", 0, false},
+		{"cloud.invalid", "", DIF_HTTP_NO_PROXY, false},
+		{"cloud.invalid", "", DIF_HTTP_LINK_LOCAL, false},
+		{"127.0.0.1:9", "", 0, false},
+		{"localhost:9", "", 0, false},
+	};
+	for (size_t i = 0; i < DIF_LEN(rows); i++) {
+		struct world w, proxy;
+		http_open(&proxy, NULL, 0);
+		setenv("https_proxy", proxy.url, 1);
+		setenv("no_proxy", rows[i].no_proxy, 1);
+		http_open(&w, NULL, 0);
+		unsetenv("https_proxy");
+		unsetenv("no_proxy");
+		snprintf(w.host, sizeof w.host, "%s", rows[i].host);
+		snprintf(w.url, sizeof w.url, "https://%s", rows[i].host);
+		struct answer a =
+			http_ask(&w, "/busy", (struct dif_http_request){.flags = rows[i].flags});
+		assert_int_equal(a.status, 0); /* this proxy tunnels nothing */
+		assert_int_equal(a.err.cls, DIF_TRANSIENT);
+		assert_int_equal(peer_requests(proxy.peer), rows[i].through);
+		http_close(&w);
+		http_close(&proxy);
+	}
+}
+
 static int make_certificates(void **state)
 {
 	(void)state;
@@ -224,6 +262,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_resolves_inwards_needs_permission),
 		cmocka_unit_test(localhost_in_the_list_is_permission_enough),
 		cmocka_unit_test(a_header_cannot_smuggle_another),
+		cmocka_unit_test(a_proxy_is_used_for_names_outside_no_proxy),
 		cmocka_unit_test(a_piece_outside_its_content_is_refused),
 	};
 	return cmocka_run_group_tests(tests, make_certificates, NULL);

@@ -146,8 +146,13 @@ static enum peer_end reply(struct peer *p, void *conn, const struct peer_request
 			return canned[i].end;
 		}
 	}
-	if (strcmp(r->path, "/once") == 0 && r->nth > 0) {
-		return PEER_CLOSE; /* only a fresh connection gets an answer */
+	if (strcmp(r->method, "CONNECT") == 0) {
+		peer_send(conn, "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n");
+		return PEER_CLOSE;
+	}
+	if (strncmp(r->path, "/once", 5) == 0 && r->nth > 0) {
+		/* only a fresh connection gets an answer */
+		return strcmp(r->path, "/once/reset") == 0 ? PEER_RESET : PEER_CLOSE;
 	}
 	if (strncmp(r->path, "/bytes/", 7) == 0) {
 		reply_bytes(conn, "200 OK", strtoul(r->path + 7, NULL, 10));
