@@ -295,8 +295,7 @@ static const char *const odd[] = {
 	"odd/a%20b.html",
 	"odd/a+b.html",
 	"odd/a&b=c;d,e.html",
-	"odd/\xc3\xb1"
-	"and\xc3\xba-\xe2\x82\xac.json",
+	"odd/\xc3\xb1u\xc3\xba-\xe2\x82\xac.json",
 	"odd/\xf0\x9f\x97\xb3.json",
 	"odd/quote'\"`.js",
 	"odd/(x)[y]{z}<w>!@$^~.css",
