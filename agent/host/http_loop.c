@@ -93,8 +93,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	int what = ((events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0) |
 	           ((events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0);
 	if (status < 0) {
-		/* Not ERR alone: libcurl would end the transfer unseen. When it reads, it learns the
-		 * reason, and sends again what a kept connection's end had cut off. */
+		/* Not ERR alone: libcurl would end the transfer unseen. When it reads, it learns
+		 * the reason, and sends again what a kept connection's end had cut off. */
 		what = CURL_CSELECT_IN | CURL_CSELECT_OUT | CURL_CSELECT_ERR;
 	}
 	act(s->client, s->fd, what);
