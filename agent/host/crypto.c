@@ -12,7 +12,6 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -297,9 +296,4 @@ bool dif_equal(struct dif_bytes a, struct dif_bytes b)
 bool dif_random(void *to, size_t n)
 {
 	return n <= INT32_MAX && RAND_bytes(to, (int)n) == 1;
-}
-
-const char *dif_tls_version(const void *ssl)
-{
-	return SSL_get_version(ssl);
 }

@@ -34,9 +34,6 @@ bool dif_sign(const char *alg, const char *pem, struct dif_bytes msg, struct dif
 bool dif_equal(struct dif_bytes a, struct dif_bytes b); /* constant time for equal lengths */
 bool dif_random(void *to, size_t n);
 
-/* "TLSv1.3": the version of a connection (an SSL *) that libcurl made with OpenSSL. A constant. */
-const char *dif_tls_version(const void *ssl);
-
 /* Encodings into an arena; "" (or .p NULL) on failure. */
 const char *dif_encode(struct dif_arena *a, enum dif_enc enc, const void *p, size_t n);
 struct dif_bytes dif_decode(struct dif_arena *a, enum dif_enc enc, const char *s);

@@ -8,12 +8,12 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
-#include "host/crypto.h"
 #include "host/http_private.h"
 
 #define RETRY_AFTER_MAX_S 86400
@@ -113,7 +113,7 @@ static const char *tls_version(CURL *easy)
 	    info->backend != CURLSSLBACKEND_OPENSSL || info->internals == NULL) {
 		return NULL;
 	}
-	return dif_tls_version(info->internals);
+	return SSL_get_version(info->internals); /* a constant */
 }
 
 /* "HTTP/1.1 200 OK" begins a reply; what came before (100 Continue) is forgotten. */
