@@ -244,6 +244,16 @@ static bool may_replace(struct dif_delivery *d, const struct dif_object *o, bool
 	return true;
 }
 
+/* Somebody emptied the store, or it is another one under the old name: what we remember of it is
+ * worth nothing. */
+static void on_vanished(struct dif_delivery *d)
+{
+	dif_log(DIF_LOG_WARNING, "vanished", "destination=%s object=%s", dif_q(d->to->config->name),
+	        dif_q(DIF_MARKER));
+	dif_delivery_forget(d, NULL);
+	d->to->known = false;
+}
+
 static void on_marker(struct errand *e, const struct dif_outcome *out)
 {
 	struct dif_delivery *d = e->d;
@@ -253,6 +263,9 @@ static void on_marker(struct errand *e, const struct dif_outcome *out)
 	}
 	if (out->err.cls == DIF_NOT_FOUND) {
 		set_tag(d, NULL);
+		if (d->to->held.n > 0) {
+			on_vanished(d);
+		}
 		put_marker(d);
 	} else if (out->err.cls != DIF_OK) {
 		dif_delivery_fail(d, &out->err, "read", DIF_MARKER);

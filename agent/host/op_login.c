@@ -125,11 +125,24 @@ static void on_failed(struct dif_instance *i, const struct dif_op_host *a)
 	}
 }
 
+/* A peer that does not let us in is as far away as one that does not answer: it counts for the
+ * breaker like any other op. */
+static void count(struct dif_instance *i, const struct dif_op_host *a)
+{
+	int64_t now = dif_steady_ms();
+	bool is_late = a->is_canceled && !i->is_closing;
+	enum dif_class cls = is_late ? DIF_TRANSIENT : a->err.cls;
+	dif_pressure_ended(&i->pressure, cls, a->is_local || i->is_closing, now,
+	                   dif_instance_chance(i));
+	dif_instance_note_breaker(i, now);
+}
+
 static void on_ended(struct dif_op_host *a)
 {
 	struct dif_instance *i = a->owner;
 	struct dif_login *l = &i->login;
 	uv_timer_stop(&l->timer);
+	count(i, a);
 	l->attempt = NULL;
 	struct dif_credential *fresh = NULL;
 	if (a->err.cls == DIF_OK) {
@@ -178,6 +191,7 @@ static void start(struct dif_instance *i)
 	}
 	l->attempt = a;
 	dif_hold(&i->live);
+	dif_pressure_started(&i->pressure, false, dif_steady_ms());
 	int rc = uv_timer_start(&l->timer, on_late, LOGIN_MAX, 0);
 	assert(rc == 0);
 	dif_attempt_start(a, &(struct dif_attempt_start){.verb = i->offer->verbs->login,
