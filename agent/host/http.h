@@ -48,9 +48,11 @@ struct dif_http_request {
 
 /* Valid during the callback only. */
 struct dif_http_response {
-	int status; /* 0: no reply, err says why (TRANSIENT, PERMANENT, INTEGRITY, CANCELED) */
-	bool sent;  /* bytes of the request may have reached the peer: a write's outcome is unknown
+	int status;  /* 0: no reply, err says why (TRANSIENT, PERMANENT, INTEGRITY, CANCELED) */
+	bool sent;   /* bytes of the request may have reached the peer: a write's outcome is unknown
 	             */
+	bool resent; /* a kept connection died on the request, and it went out again on another: the
+	              * peer may have received it twice */
 	const struct dif_field *fields; /* names in lower case */
 	uint32_t nfields;
 	struct dif_bytes body; /* NUL follows */

@@ -93,6 +93,7 @@ struct dif_http_call {
 	int64_t started, moved; /* loop time: begin, last byte either way */
 	int64_t bytes;          /* both ways, when it last moved */
 	bool connected;         /* a connection is there; before, libcurl counts the time */
+	uint32_t sendings;      /* how often the request was about to be sent */
 	int local;              /* errno where a socket could not be made */
 
 	struct reply reply;

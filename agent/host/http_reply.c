@@ -381,7 +381,9 @@ void dif_http_conclude(struct dif_http_call *call, CURLcode rc)
 	}
 	if (rc != CURLE_OK) {
 		explain(call, rc);
-	} else if (r->engaged && r->expect >= 0 && r->sunk != (uint64_t)r->expect) {
+	} else if (!r->done || (r->engaged && r->expect >= 0 && r->sunk != (uint64_t)r->expect)) {
+		/* libcurl is content with a header that breaks off, and takes it for a reply without
+		 * a body. */
 		explain(call, CURLE_PARTIAL_FILE);
 	}
 }
@@ -429,6 +431,7 @@ void dif_http_response(struct dif_http_call *call, struct dif_http_response *out
 	*out = (struct dif_http_response){
 		.status = good ? r->status : 0,
 		.sent = call->connected && sent > 0,
+		.resent = call->sendings > 1,
 		.fields = r->fields,
 		.nfields = good ? r->nfields : 0,
 		.body = {good ? dif_buf_str(&r->body) : "", good ? r->body.n : 0},

@@ -216,6 +216,7 @@ bool dif_http_prepare(struct dif_http_call *call, const struct dif_http_request 
 	call->err = call->refused = (struct dif_error){.retry_after = -1};
 	call->why[0] = '\0';
 	call->resume = call->connected = false;
+	call->sendings = 0;
 	call->local = 0;
 	call->bytes = 0;
 	dif_http_reply_reset(&call->reply);
@@ -266,6 +267,7 @@ static int on_request(void *data, char *ip, char *own_ip, int port, int own_port
 		return CURL_PREREQFUNC_ABORT;
 	}
 	call->connected = true;
+	call->sendings++;
 	call->moved = (int64_t)uv_now(call->client->loop);
 	return CURL_PREREQFUNC_OK;
 }

@@ -166,7 +166,7 @@ static void on_http(void *data, const struct dif_http_response *r)
 	(void)snprintf(a->tls, sizeof a->tls, "%s", r->tls != NULL ? r->tls : "");
 	bool answered = r->status != 0;
 	if (changes_something(a->http.method) &&
-	    (answered ? r->status < 300 || r->status >= 500 : r->sent)) {
+	    (answered ? r->status < 300 || r->status >= 500 || r->resent : r->sent)) {
 		a->may_have_happened = true;
 	}
 	if (!answered || r->status >= 300) {

@@ -170,6 +170,7 @@ TEST(a_dead_kept_connection_costs_a_rewind_not_a_failure)
 		assert_int_equal(slow.opened, 2);
 		assert_int_equal(slow.closed, 2);
 		assert_int_equal(peer_connections(w.peer), 2);
+		assert_true(a.resent);
 		http_close(&w);
 	}
 }
@@ -213,6 +214,7 @@ TEST(failures_have_class_code_and_sentence)
 		bool sent;
 	} rows[] = {
 		{"/truncated", "truncated", "the reply ended early", true},
+		{"/headless", "truncated", "the reply ended early", true},
 		{"/hungup", "", "without a reply", true},
 		{"/reset", "", "reset by peer", true},
 		{"/garbage", "", "not HTTP", true},

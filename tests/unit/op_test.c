@@ -191,6 +191,25 @@ TEST(a_conflict_with_our_own_late_write_is_success)
 	opkit_free(k);
 }
 
+TEST(a_conflict_after_a_kept_connection_died_is_read_back)
+{
+	UNUSED_STATE;
+	struct opkit *k = opkit_new(false);
+	struct seen s = {0};
+	struct putting p;
+	putting_init(&p, "k", "\"old\"", false);
+	expect(k, "PUT", URL("k"), &(struct script_reply){.status = 412, .resent = true});
+	expect(k, "HEAD", URL("k"),
+	       &(struct script_reply){.status = 200,
+	                              .fields = {"etag: \"mine\"", "X-Meta-Epoch: 0",
+	                                         "X-Meta-Order: 7", "X-Meta-SHA256: aa"}});
+	start_put(k, &p, &s);
+	opkit_until(k, &s.calls, 1);
+	assert_int_equal(s.err.cls, DIF_OK);
+	assert_string_equal(s.tag, "\"mine\"");
+	opkit_free(k);
+}
+
 TEST(a_first_conflict_is_the_outcome)
 {
 	UNUSED_STATE;
@@ -587,6 +606,7 @@ int main(void)
 		cmocka_unit_test(an_unknown_write_that_is_ours_is_done),
 		cmocka_unit_test(an_unknown_write_is_repeated_only_where_the_old_is_still_there),
 		cmocka_unit_test(a_conflict_with_our_own_late_write_is_success),
+		cmocka_unit_test(a_conflict_after_a_kept_connection_died_is_read_back),
 		cmocka_unit_test(a_first_conflict_is_the_outcome),
 		cmocka_unit_test(a_write_that_cannot_be_read_back_is_told_as_unknown),
 		cmocka_unit_test(a_remove_is_read_back_key_by_key),

@@ -6,6 +6,7 @@ static void http_on_answer(void *data, const struct dif_http_response *r)
 	a->calls++;
 	a->status = r->status;
 	a->sent = r->sent;
+	a->resent = r->resent;
 	a->body_size = r->body.n;
 	a->sunk = r->sunk;
 	a->retry_after = r->retry_after_ms;
@@ -101,6 +102,7 @@ static const struct {
 	const char *path, *text;
 	enum peer_end end;
 } canned[] = {
+	{"/headless", "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Le", PEER_CLOSE},
 	{"/truncated", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789", PEER_CLOSE},
 	{"/garbage", "hello, who are you?\r\n\r\n", PEER_CLOSE},
 	{"/redirect", "HTTP/1.1 302 Found\r\nLocation: /echo\r\nContent-Length: 0\r\n\r\n",

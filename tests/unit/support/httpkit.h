@@ -17,7 +17,7 @@ struct world {
 
 struct answer {
 	int calls, status;
-	bool sent;
+	bool sent, resent;
 	char body[4096], fields[4096], tls[16];
 	uint64_t body_size, sunk;
 	int64_t retry_after;

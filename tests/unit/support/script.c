@@ -327,6 +327,7 @@ static void deliver(struct dif_http_call *c)
 	const struct script_reply *give = &c->reply;
 	struct dif_http_response r = {.status = give->status,
 	                              .sent = give->status != 0 || give->sent,
+	                              .resent = give->resent,
 	                              .body = {"", 0},
 	                              .retry_after_ms = -1,
 	                              .tls = "TLSv1.3"};

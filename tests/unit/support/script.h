@@ -32,6 +32,7 @@ struct script_reply {
 	size_t body_n;      /* 0: strlen(body) */
 	enum dif_class cls; /* of no reply; DIF_OK: DIF_TRANSIENT */
 	const char *text;   /* of no reply */
+	bool resent;        /* a kept connection died on it */
 	bool sent;          /* of no reply: bytes of the request went out */
 	bool hold;          /* the reply waits for script_release, or for a cancel */
 	size_t cut_sink;    /* not 0: the connection breaks after so many bytes into the sink */
