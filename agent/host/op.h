@@ -57,7 +57,19 @@ struct dif_outcome {
 };
 typedef void dif_op_cb(void *data, const struct dif_outcome *out);
 
-enum dif_verb_id { DIF_PROBE, DIF_LIST, DIF_HEAD, DIF_GET, DIF_PUT, DIF_REMOVE, DIF_VERBS };
+enum dif_verb_id {
+	DIF_PROBE,
+	DIF_LIST,
+	DIF_HEAD,
+	DIF_GET,
+	DIF_PUT,
+	DIF_REMOVE,
+	DIF_PART_BEGIN,
+	DIF_PART_PUT,
+	DIF_PART_FINISH,
+	DIF_PART_ABORT,
+	DIF_VERBS
+};
 
 /* Starts one verb. in is the verb's input struct (NULL for probe); it and what it points to must
  * stay until cb. cb is called exactly once, on the loop, never before this returns, also after

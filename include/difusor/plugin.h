@@ -269,6 +269,24 @@ struct dif_put {
 	uint32_t reserved;
 };
 
+/* Large objects, in parts: part_begin (no upload yet) -> result.upload; part_put -> result.token and
+ * result.accepted; part_finish -> result.object.tag, the object is visible only now, under the
+ * conditions of put; part_abort: nothing of it stays. An upload value is a capability: never logged,
+ * never stored. A part_put that is repeated (attempt > 0) finds out first what has arrived where the
+ * protocol needs that. */
+struct dif_part {
+	const struct dif_put
+		*put;       /* of the whole object; put->blob tells its size and digests, not its
+	                            * bytes */
+	const char *upload; /* NULL for part_begin */
+	const struct dif_blob
+		*blob;    /* part_put: the bytes of this part, with caps.part_digest known */
+	uint64_t offset;  /* part_put: where they stand in the object */
+	uint32_t number;  /* part_put: 1, 2, ... */
+	uint32_t ntokens; /* part_finish */
+	const char *const *tokens; /* part_finish: of all parts, in order */
+};
+
 /* remove -> an item for every key, good or not; a key without an item has failed */
 struct dif_remove {
 	const char *const *keys;
@@ -284,6 +302,10 @@ struct dif_result {
 	const char *cursor;   /* list: NULL: that was the last page */
 	uint64_t total;       /* get: size of the whole object */
 	struct dif_cred cred; /* login */
+	const char *upload;   /* part_begin */
+	const char *token;    /* part_put: what part_finish names the part by */
+	uint64_t
+		accepted; /* part_put: bytes of it that have arrived; the host sends the rest again */
 };
 
 struct dif_item {
@@ -435,8 +457,13 @@ struct dif_caps {
 	uint32_t renew_before_s;               /* login this long before a credential expires */
 	uint32_t clock_window_s; /* AUTH with a Date further off than this is a clock to correct,
 	                            not a bad secret */
-	const char *root;        /* file calls: the folder; NULL: none */
-	const char *side;        /* file calls: where temporary files and the marker lie */
+	/* Parts: bounds of one in bytes (all but the last are at least part_min and a multiple of
+	 * part_align), how many, how many side by side (1: in order), which digest of each the host
+	 * makes (0: none). part_max 0: the store takes no parts. */
+	uint64_t part_min, part_max, part_align;
+	uint32_t part_count, part_parallel, part_digest, reserved;
+	const char *root; /* file calls: the folder; NULL: none */
+	const char *side; /* file calls: where temporary files and the marker lie */
 };
 
 /* What open may use: text in the instance's arena. */
@@ -469,6 +496,7 @@ struct dif_kind_common {
 struct dif_store {
 	struct dif_kind_common c;
 	dif_verb *list, *head, *get, *put, *remove;
+	dif_verb *part_begin, *part_put, *part_finish, *part_abort; /* all or none */
 };
 
 enum dif_kind { DIF_STORE = 1, DIF_CDN, DIF_STEER, DIF_LEASE };
