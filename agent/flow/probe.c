@@ -6,8 +6,8 @@
  *   right tag       -> it must work, as it is or without its quotes
  *   remove
  *
- * A conflict after an answer that was lost tells nothing: it may be our own write that is in the way.
- * Then all is asked again, with another name.
+ * A conflict after an answer that was lost tells nothing: it may be our own write that is in the
+ * way. Then all is asked again, with another name.
  *
  * The name is by chance, so that two agents may ask at once. What a killed probe leaves is a few
  * bytes below .difusor/, which is never served.

@@ -1,9 +1,9 @@
 /* publication - all deliveries of one cut, side by side, with the barrier between them.
  *
- * The barrier opens when every delivery that can still come has arrived, or `barrier` (30 s, or half
- * of the timeout where that is less) after the first arrival; it never waits for a destination whose
- * breaker is open, or where nobody can log in. 256 connections are
- * shared evenly among the destinations with work.
+ * The barrier opens when every delivery that can still come has arrived, or `barrier` (30 s, or
+ * half of the timeout where that is less) after the first arrival; it never waits for a destination
+ * whose breaker is open, or where nobody can log in. 256 connections are shared evenly among the
+ * destinations with work.
  */
 #ifndef DIF_FLOW_PUBLICATION_H
 #define DIF_FLOW_PUBLICATION_H
