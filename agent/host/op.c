@@ -80,6 +80,11 @@ static const char *subject(const struct dif_op_run *r)
 		const struct dif_remove *in = r->in;
 		return in->n > 0 ? in->keys[0] : "";
 	}
+	case DIF_PART_BEGIN:
+	case DIF_PART_PUT:
+	case DIF_PART_FINISH:
+	case DIF_PART_ABORT:
+		return ((const struct dif_part *)r->in)->put->key;
 	case DIF_PROBE:
 	case DIF_VERBS:
 		break;
