@@ -265,8 +265,8 @@ static bool put_secret(const struct dif_option *o, const struct dif_ini_entry *e
 	return ok;
 }
 
-static bool bind(const struct dif_option *o, struct dif_ini_entry *e, const char *where, void *self,
-                 struct dif_arena *a, struct dif_error *err)
+static bool bind(const struct dif_option *o, struct dif_ini_entry *e, bool ask_env,
+                 const char *where, void *self, struct dif_arena *a, struct dif_error *err)
 {
 	if (e != NULL) {
 		e->used = true;
@@ -280,7 +280,7 @@ static bool bind(const struct dif_option *o, struct dif_ini_entry *e, const char
 		return true;
 	}
 	char name[ENV_NAME_MAX];
-	const char *value = from_env(o, name);
+	const char *value = ask_env ? from_env(o, name) : NULL;
 	if (value != NULL) {
 		if ((o->flags & DIF_SECRET) != 0) {
 			dif_secret_add(value);
@@ -307,6 +307,19 @@ static bool bind(const struct dif_option *o, struct dif_ini_entry *e, const char
 	return true;
 }
 
+/* The section gives one of the rows that belong together. */
+static bool gives_one(const struct dif_option *rows, uint32_t n, struct dif_ini_entry *list,
+                      const char *section)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if ((rows[i].flags & DIF_TOGETHER) != 0 &&
+		    find(list, section, rows[i].name) != NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 bool dif_option_bind(const struct dif_option *rows, uint32_t n, struct dif_ini_entry *list,
                      const char *section, void *self, struct dif_arena *a, struct dif_error *err)
 {
@@ -314,8 +327,11 @@ bool dif_option_bind(const struct dif_option *rows, uint32_t n, struct dif_ini_e
 	const char *where = head == NULL ? dif_arena_fmt(a, "[%s]: ", section)
 	                                 : dif_arena_fmt(a, "%s:%u: [%s]: ", head->file,
 	                                                 head->section_line, section);
+	bool given = gives_one(rows, n, list, section);
 	for (uint32_t i = 0; i < n; i++) {
-		if (!bind(&rows[i], find(list, section, rows[i].name), where, self, a, err)) {
+		bool ask_env = !given || (rows[i].flags & DIF_TOGETHER) == 0;
+		struct dif_ini_entry *e = find(list, section, rows[i].name);
+		if (!bind(&rows[i], e, ask_env, where, self, a, err)) {
 			return false;
 		}
 	}
@@ -360,7 +376,9 @@ static void facts(const struct dif_option *o, struct dif_buf *b)
 		dif_buf_fmt(b, "; default %s", o->def);
 	}
 	if (o->env != NULL && *o->env != '\0') {
-		dif_buf_fmt(b, "; else from %s", o->env);
+		bool together = (o->flags & DIF_TOGETHER) != 0;
+		dif_buf_fmt(b, "; else%s from %s",
+		            together ? ", where the section gives none of its set," : "", o->env);
 	}
 }
 

@@ -1,7 +1,8 @@
 /* option - options as data: parse, check, bind, print. Help, manual page, example INI and errors
  * come from the same rows.
  *
- * A value comes from the section, else from the first set variable in `env`, else from `def`.
+ * A value comes from the section, else from the first set variable in `env`, else from `def`. Rows
+ * that are DIF_TOGETHER come from the section or from the environment, never half from each.
  */
 #ifndef DIF_HOST_OPTION_H
 #define DIF_HOST_OPTION_H

@@ -414,7 +414,10 @@ enum dif_type {
 };
 enum {
 	DIF_SECRET = 1, /* never shown; takes env:, file:, credential: references */
-	DIF_NEEDED = 2
+	DIF_NEEDED = 2,
+	/* One of a set: where the section gives any of the set, the environment is asked for none
+	 * of it. A key of the file with a token of the environment would be nobody's credential. */
+	DIF_TOGETHER = 4
 };
 
 struct dif_option {

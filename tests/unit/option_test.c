@@ -4,7 +4,7 @@
 #include "host/secret.h"
 
 struct self {
-	const char *bucket, *url, *root, *mode, *token;
+	const char *bucket, *url, *root, *mode, *token, *user, *pass;
 	uint32_t adopt;
 	int64_t weight, size, every;
 };
@@ -24,6 +24,8 @@ static const struct dif_option rows[] = {
          "How often the source is asked, which is a sentence that is much longer "
          "than one line of eighty columns can hold.",
          DIF_DURATION, 0, 1000, 3600000, NULL, NULL, AT(every)},
+	{"user", NULL, "Who.", DIF_STRING, DIF_TOGETHER, 0, 0, NULL, "T_USER", AT(user)},
+	{"pass", NULL, "The word.", DIF_STRING, DIF_TOGETHER, 0, 0, NULL, "T_PASS", AT(pass)},
 };
 
 static struct dif_arena arena;
@@ -231,6 +233,22 @@ TEST(the_example_is_an_ini_with_every_key_commented_out)
 	dif_buf_fini(&out);
 }
 
+TEST(a_set_comes_from_one_place)
+{
+	UNUSED_STATE;
+	setenv("T_USER", "env-user", 1);
+	setenv("T_PASS", "env-pass", 1);
+	assert_true(bind(parse("[store x]\nbucket = abc\n")));
+	assert_string_equal(self.user, "env-user");
+	assert_string_equal(self.pass, "env-pass");
+	self = (struct self){0};
+	assert_true(bind(parse("[store x]\nbucket = abc\nuser = mine\n")));
+	assert_string_equal(self.user, "mine");
+	assert_null(self.pass);
+	unsetenv("T_USER");
+	unsetenv("T_PASS");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -240,6 +258,7 @@ int main(void)
 		T(refusals_name_file_line_key_and_what_is_allowed),
 		T(urls_are_checked),
 		T(the_environment_stands_behind_the_section),
+		T(a_set_comes_from_one_place),
 		T(secrets_are_resolved_registered_and_never_shown),
 		T(a_default_that_its_row_refuses_is_an_error),
 		T(help_fits_eighty_columns_and_tells_all),
