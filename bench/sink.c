@@ -383,7 +383,8 @@ static bool list(struct conn *c, struct request *r, bool azure)
 		fputs("</NextMarker></EnumerationResults>", out);
 	} else {
 		fprintf(out,
-		        "<KeyCount>%zu</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>%s</IsTruncated>",
+		        "<KeyCount>%zu</KeyCount><MaxKeys>1000</MaxKeys>"
+		        "<IsTruncated>%s</IsTruncated>",
 		        shown, shown < n ? "true" : "false");
 		fputs(v2 ? "<NextContinuationToken>" : "<NextMarker>", out);
 		escape(out, last, !v2 && strcmp(encoding, "url") == 0);

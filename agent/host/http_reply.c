@@ -382,7 +382,7 @@ void dif_http_conclude(struct dif_http_call *call, CURLcode rc)
 	if (rc != CURLE_OK) {
 		explain(call, rc);
 	} else if (!r->done || (r->engaged && r->expect >= 0 && r->sunk != (uint64_t)r->expect)) {
-		/* libcurl is content with a header that breaks off, and takes it for a reply without
+		/* libcurl is content with a header that breaks off, and takes it for one without
 		 * a body. */
 		explain(call, CURLE_PARTIAL_FILE);
 	}

@@ -39,7 +39,8 @@ const struct dif_pressure *dif_instance_pressure(const struct dif_instance *i);
 void dif_instance_limit(struct dif_instance *i, uint32_t connections);
 /* The last failure that was the peer's, cls OK: it has answered since. */
 const struct dif_error *dif_instance_trouble(const struct dif_instance *i);
-/* Since when the store is away, steady ms: its breaker is open, or nobody can log in. 0: it is not. */
+/* Since when the store is away, steady ms: its breaker is open, or nobody can log in. 0: it is
+ * not. */
 int64_t dif_instance_down_since(const struct dif_instance *i);
 
 struct dif_outcome {

@@ -269,22 +269,21 @@ struct dif_put {
 	uint32_t reserved;
 };
 
-/* Large objects, in parts: part_begin (no upload yet) -> result.upload; part_put -> result.token and
- * result.accepted; part_finish -> result.object.tag, the object is visible only now, under the
- * conditions of put; part_abort: nothing of it stays. An upload value is a capability: never logged,
- * never stored. A part_put that is repeated (attempt > 0) finds out first what has arrived where the
- * protocol needs that. NOT_FOUND from part_put or part_finish: the upload is gone (its life has
- * ended, the server has lost it), and the object begins again with part_begin. */
+/* Large objects, in parts: part_begin (no upload yet) -> result.upload; part_put -> result.token
+ * and result.accepted; part_finish -> result.object.tag, the object is visible only now, under the
+ * conditions of put; part_abort: nothing of it stays. An upload value is a capability: never
+ * logged, never stored. A part_put that is repeated (attempt > 0) finds out first what has
+ * arrived where the protocol needs that. NOT_FOUND from part_put or part_finish: the upload is
+ * gone (its life has ended, the server has lost it), and the object begins again with part_begin. */
 struct dif_part {
-	const struct dif_put
-		*put;       /* of the whole object; put->blob tells its size and digests, not its
-	                            * bytes */
+	/* Of the whole object; put->blob tells its size and digests, not its bytes. */
+	const struct dif_put *put;
 	const char *upload; /* NULL for part_begin */
-	const struct dif_blob
-		*blob;    /* part_put: the bytes of this part, with caps.part_digest known */
-	uint64_t offset;  /* part_put: where they stand in the object */
-	uint32_t number;  /* part_put: 1, 2, ... */
-	uint32_t ntokens; /* part_finish */
+	/* part_put: the bytes of this part, with caps.part_digest known. */
+	const struct dif_blob *blob;
+	uint64_t offset; /* part_put: where they stand in the object */
+	uint32_t number; /* part_put: 1, 2, ... */
+	uint32_t ntokens;
 	const char *const *tokens; /* part_finish: of all parts, in order */
 };
 
@@ -305,8 +304,7 @@ struct dif_result {
 	struct dif_cred cred; /* login */
 	const char *upload;   /* part_begin */
 	const char *token;    /* part_put: what part_finish names the part by */
-	uint64_t
-		accepted; /* part_put: bytes of it that have arrived; the host sends the rest again */
+	uint64_t accepted;    /* part_put: bytes of it that have arrived; the rest is sent again */
 };
 
 struct dif_item {

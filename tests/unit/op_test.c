@@ -423,7 +423,8 @@ TEST(cancel_calls_back_once_wherever_it_comes)
 	opkit_free(k);
 }
 
-/* A story with a login, a lost write, a read-back and a repeat, cut short at each turn of the loop. */
+/* A story with a login, a lost write, a read-back and a repeat, cut short at each turn of the
+ * loop. */
 static bool cut_at(unsigned turn, bool closes)
 {
 	struct opkit *k = opkit_new(true);
