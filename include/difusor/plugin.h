@@ -270,11 +270,12 @@ struct dif_put {
 };
 
 /* Large objects, in parts: part_begin (no upload yet) -> result.upload; part_put -> result.token
- * and result.accepted; part_finish -> result.object.tag, the object is visible only now, under the
- * conditions of put; part_abort: nothing of it stays. An upload value is a capability: never
+ * and result.accepted; part_finish -> result.object.tag, the object is visible only now, under
+ * the conditions of put; part_abort: nothing of it stays. An upload value is a capability: never
  * logged, never stored. A part_put that is repeated (attempt > 0) finds out first what has
  * arrived where the protocol needs that. NOT_FOUND from part_put or part_finish: the upload is
- * gone (its life has ended, the server has lost it), and the object begins again with part_begin. */
+ * gone (its life has ended, the server has lost it), and the object begins again with
+ * part_begin. */
 struct dif_part {
 	/* Of the whole object; put->blob tells its size and digests, not its bytes. */
 	const struct dif_put *put;
