@@ -104,6 +104,9 @@ static void on_failed(struct dif_instance *i, const struct dif_op_host *a)
 	bool repeats = a->err.cls == DIF_TRANSIENT || a->err.cls == DIF_THROTTLED;
 	int64_t wait = AGAIN_MIN;
 	l->err = a->err;
+	if (l->err.cls == DIF_NOT_FOUND || l->err.cls == DIF_CONFLICT) {
+		l->err.cls = DIF_PERMANENT; /* no word about the object that an op asks for */
+	}
 	dif_error_wrap(&l->err, "could not log in");
 	if (a->is_canceled) {
 		dif_error_set(&l->err, DIF_TRANSIENT, "could not log in: no answer within %d s",

@@ -125,6 +125,19 @@ TEST(a_refused_login_fails_all_that_wait_and_is_not_asked_again_at_once)
 	opkit_free(k);
 }
 
+TEST(what_a_login_does_not_find_is_not_the_object)
+{
+	UNUSED_STATE;
+	struct opkit *k = opkit_new(true);
+	struct seen s = {0};
+	script_expect(k->s, &(struct script_want){.method = "POST", .url = LOGIN},
+	              &(struct script_reply){.status = 404});
+	opkit_get(k, "k", &s);
+	opkit_until(k, &s.calls, 1);
+	assert_int_equal(s.err.cls, DIF_PERMANENT);
+	opkit_free(k);
+}
+
 TEST(a_login_that_could_not_be_made_is_repeated_while_ops_wait)
 {
 	UNUSED_STATE;
@@ -335,6 +348,7 @@ int main(void)
 		cmocka_unit_test(without_a_login_auth_is_the_outcome_at_once),
 		cmocka_unit_test(
 			a_refused_login_fails_all_that_wait_and_is_not_asked_again_at_once),
+		cmocka_unit_test(what_a_login_does_not_find_is_not_the_object),
 		cmocka_unit_test(a_login_that_could_not_be_made_is_repeated_while_ops_wait),
 		cmocka_unit_test(a_store_where_nobody_can_log_in_is_down_until_somebody_can),
 		cmocka_unit_test(a_credential_is_renewed_while_the_old_one_serves),
