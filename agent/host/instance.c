@@ -145,6 +145,25 @@ static bool bind_options(struct dif_instance *i, struct dif_ini_entry *list, con
 	                       &i->arena, err);
 }
 
+/* A store takes parts where it has the verbs and says how large. */
+static bool check_parts(const struct dif_instance *i, struct dif_error *err)
+{
+	const struct dif_store *s = (const struct dif_store *)(const void *)i->offer->verbs;
+	const struct dif_caps *c = &i->caps;
+	uint8_t digest[DIF_DIGEST_MAX];
+	if (c->part_max == 0) {
+		return true;
+	}
+	if (i->offer->kind == DIF_STORE && s->part_begin != NULL && c->part_count > 0 &&
+	    c->part_parallel > 0 && c->part_min <= c->part_max && c->part_align <= c->part_max &&
+	    (c->part_digest == DIF_NO_DIGEST || c->part_digest == DIF_CRC32 ||
+	     dif_hash(c->part_digest, "", 0, digest))) {
+		return true;
+	}
+	return dif_error_exit(err, DIF_EXIT_PLUGIN, DIF_PERMANENT,
+	                      "plug-in '%s' tells malformed bounds of parts", i->offer->name);
+}
+
 static bool call_open(struct dif_instance *i, struct dif_error *err)
 {
 	struct opening o = {.pub = {.size = sizeof o.pub,
@@ -158,7 +177,7 @@ static bool call_open(struct dif_instance *i, struct dif_error *err)
 	i->caps.size = sizeof i->caps;
 	bool ok = i->offer->verbs->open(i->self, &o.pub, &i->caps);
 	if (ok && !o.is_refused && !i->arena.failed) {
-		return true;
+		return check_parts(i, err);
 	}
 	if (i->arena.failed) {
 		dif_error_set(err, DIF_TRANSIENT, "out of memory");
@@ -196,6 +215,15 @@ static void settle_caps(struct dif_instance *i)
 		.private_network = i->settings.private_network != 0,
 		.timeout_ms = (uint32_t)i->settings.timeout,
 	};
+}
+
+static bool init_key_times(struct dif_instance *i)
+{
+	if (i->caps.key_writes_per_s > 0) {
+		i->key_times = dif_arena_alloc(&i->arena, DIF_KEY_TIMES * sizeof *i->key_times);
+		return i->key_times != NULL;
+	}
+	return true;
 }
 
 static void init_loop(struct dif_instance *i);
@@ -248,6 +276,10 @@ struct dif_instance *dif_instance_open(struct dif_engine *e, const struct dif_of
 		goto fail;
 	}
 	settle_caps(i);
+	if (!init_key_times(i)) {
+		dif_error_set(err, DIF_TRANSIENT, "could not open [%s]: out of memory", section);
+		goto fail;
+	}
 	init_loop(i);
 	return i;
 

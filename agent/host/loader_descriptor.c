@@ -131,6 +131,12 @@ static bool check_verbs(const struct dif_offer *o, struct dif_error *err)
 		if (s->head == NULL || s->get == NULL) {
 			return REFUSE(err, "offer '%s': it lacks head or get", o->name);
 		}
+		int parts = (s->part_begin != NULL) + (s->part_put != NULL) +
+		            (s->part_finish != NULL) + (s->part_abort != NULL);
+		if (parts != 0 && parts != 4) {
+			return REFUSE(err, "offer '%s': it lacks some of the verbs for parts",
+			              o->name);
+		}
 	}
 	return true;
 }

@@ -1,9 +1,10 @@
 /* op - runs: from dif_op_start to the caller's callback.
  *
  *   queued ─▶ running ─▶ done                     the queue is in order; what is repeated goes to
- *     ▲ ▲        │                                its front
- *     │ └────────┤ after a login, or to read back
- *     └─ waiting ◀┘ back-off
+ *    ▲│ ▲        │                                its front
+ *    ││ └────────┤ after a login, or to read back
+ *    │▼          │
+ *    waiting ◀───┘ back-off; or its key was written a moment ago
  *
  * An op is queued until its instance may do one more thing at once (dif_pressure, the limit) and
  * has a credential. Callbacks are made from the loop only: what ends inside a caller's own call
@@ -19,9 +20,11 @@
 
 #define DEADLINE_DEFAULT (10 * 60 * 1000)
 #define SPARE_RUNS_MAX 512u
+#define TOKEN_ROOM 1024u /* of a part_finish: each part's line in the request, while it is built */
 
 static const struct dif_sm_state states[DIF_RUN_N] = {
-	[DIF_RUN_QUEUED] = {"queued", DIF_TO(DIF_RUN_RUNNING) | DIF_TO(DIF_RUN_DONE)},
+	[DIF_RUN_QUEUED] = {"queued", DIF_TO(DIF_RUN_RUNNING) | DIF_TO(DIF_RUN_WAITING) |
+                                              DIF_TO(DIF_RUN_DONE)},
 	[DIF_RUN_RUNNING] = {"running", DIF_TO(DIF_RUN_QUEUED) | DIF_TO(DIF_RUN_WAITING) |
                                                 DIF_TO(DIF_RUN_DONE)},
 	[DIF_RUN_WAITING] = {"waiting", DIF_TO(DIF_RUN_QUEUED) | DIF_TO(DIF_RUN_DONE)},
@@ -32,19 +35,29 @@ static const struct verb {
 	const char *name, *what; /* what: "could not WHAT 'KEY'" */
 	size_t offset;           /* of the verb in struct dif_store; 0: probe, of every kind */
 	bool writes;
+	bool looks; /* what may have had its effect is read back before it is repeated */
 } verbs[DIF_VERBS] = {
-	[DIF_PROBE] = {"probe", "reach", 0, false},
-	[DIF_LIST] = {"list", "list objects below", offsetof(struct dif_store, list), false},
-	[DIF_HEAD] = {"head", "look at object", offsetof(struct dif_store, head), false},
-	[DIF_GET] = {"get", "get object", offsetof(struct dif_store, get), false},
-	[DIF_PUT] = {"put", "put object", offsetof(struct dif_store, put), true},
+	[DIF_PROBE] = {"probe", "reach", 0, false, false},
+	[DIF_LIST] = {"list", "list objects below", offsetof(struct dif_store, list), false, false},
+	[DIF_HEAD] = {"head", "look at object", offsetof(struct dif_store, head), false, false},
+	[DIF_GET] = {"get", "get object", offsetof(struct dif_store, get), false, false},
+	[DIF_PUT] = {"put", "put object", offsetof(struct dif_store, put), true, true},
 	[DIF_REMOVE] = {"remove", "remove objects, the first being",
-                        offsetof(struct dif_store, remove), true},
+                        offsetof(struct dif_store, remove), true, true},
+	/* Nobody sees a part: it is sent again, and the plug-in finds out what is there. */
+	[DIF_PART_BEGIN] = {"part_begin", "begin the parts of object",
+                            offsetof(struct dif_store, part_begin), true, false},
+	[DIF_PART_PUT] = {"part_put", "put a part of object", offsetof(struct dif_store, part_put),
+                          true, false},
+	[DIF_PART_FINISH] = {"part_finish", "join the parts of object",
+                             offsetof(struct dif_store, part_finish), true, true},
+	[DIF_PART_ABORT] = {"part_abort", "drop the parts of object",
+                            offsetof(struct dif_store, part_abort), true, false},
 };
 
-bool dif_verb_writes(enum dif_verb_id verb)
+bool dif_verb_looks(enum dif_verb_id verb)
 {
-	return verbs[verb].writes;
+	return verbs[verb].looks;
 }
 
 const char *dif_meta_get(const struct dif_field *meta, uint32_t n, const char *name)
@@ -263,6 +276,10 @@ static void run_attempt(struct dif_op_run *r)
 			s.in = dif_readback_input(r);
 			s.remove = s.in;
 		}
+		if (r->verb == DIF_PART_FINISH) {
+			const struct dif_part *in = r->in;
+			r->attempt->arena.max += (size_t)in->ntokens * TOKEN_ROOM;
+		}
 	}
 	if (s.credential != NULL) {
 		s.credential->refs++;
@@ -275,6 +292,25 @@ static void run_attempt(struct dif_op_run *r)
 static void on_wake(uv_timer_t *wake)
 {
 	dif_run_kick(wake->data);
+}
+
+static void on_key_turn(uv_timer_t *timer)
+{
+	dif_run_requeue(timer->data);
+}
+
+/* True: r waits beside the queue, and those behind it go on. */
+static bool wait_for_key(struct dif_op_run *r, int64_t now)
+{
+	int64_t wait = dif_key_wait(r, now);
+	if (wait <= 0) {
+		return false;
+	}
+	dif_sm_move(&r->sm, DIF_RUN_WAITING);
+	dif_list_remove(&r->link);
+	int rc = uv_timer_start(&r->timer, on_key_turn, (uint64_t)wait, 0);
+	assert(rc == 0);
+	return true;
 }
 
 /* False: nothing more may start now. */
@@ -292,6 +328,9 @@ static bool start_first(struct dif_instance *i)
 			assert(rc == 0);
 		}
 		return false;
+	}
+	if (wait_for_key(r, now)) {
+		return true;
 	}
 	enum dif_login_state login = dif_login_ready(i);
 	if (login == DIF_LOGIN_WAIT) {

@@ -4,6 +4,7 @@
  *   op.c           runs: queue, start, cancel, deadline, outcome
  *   op_retry.c     what follows an attempt: outcome, login, clock, back-off
  *   op_readback.c  what follows a write whose outcome is unknown
+ *   op_key.c       a key that was written a moment ago
  *   op_login.c     the credential: single flight, early renewal, drop
  *   op_attempt.c   one attempt of a verb: steps, contract, what a step asked for
  *   services*.c    the table that plug-ins see
@@ -191,8 +192,8 @@ struct dif_op_run {
 	const char **rest_keys, **rest_tags;
 };
 
-bool dif_verb_writes(enum dif_verb_id verb);
-const char *dif_run_verb(const struct dif_op_run *r);    /* "put" */
+bool dif_verb_looks(enum dif_verb_id verb);           /* reads back what may have had its effect */
+const char *dif_run_verb(const struct dif_op_run *r); /* "put" */
 const char *dif_run_subject(const struct dif_op_run *r); /* its key, or what comes nearest */
 void dif_run_finish(struct dif_op_run *r);               /* calls cb; on the loop only */
 void dif_run_finish_later(struct dif_op_run *r);         /* from wherever */
@@ -212,6 +213,10 @@ const void *dif_readback_input(struct dif_op_run *r);
 /* remove: the items of the whole input; false: out of memory. */
 bool dif_readback_items(struct dif_op_run *r, struct dif_op_host *a);
 void dif_readback_fini(struct dif_op_run *r);
+
+/* op_key.c: how long, in ms, a write of the key has to wait (caps.key_writes_per_s); 0: no wait. */
+int64_t dif_key_wait(const struct dif_op_run *r, int64_t now);
+void dif_key_note(struct dif_op_run *r, int64_t now); /* the key has been written, perhaps */
 
 /* --- login --- */
 
@@ -244,6 +249,14 @@ struct dif_http_settings {
 	int64_t connections, rate, timeout;
 };
 
+/* When a key was last written, by a hash of it; another key in the same place replaces it, which
+ * costs a refused request at worst. */
+#define DIF_KEY_TIMES 1024u
+struct dif_key_time {
+	uint64_t hash;
+	int64_t at; /* steady ms */
+};
+
 struct dif_instance {
 	struct dif_engine *e;
 	const struct dif_offer *offer;
@@ -255,6 +268,7 @@ struct dif_instance {
 	struct dif_http_policy policy;
 	struct dif_file_root *root; /* NULL: not opened yet */
 	struct dif_pressure pressure;
+	struct dif_key_time *key_times; /* NULL: the store names no limit of a key */
 	uint32_t limit;
 	int64_t down_since;
 	struct dif_error

@@ -1,8 +1,8 @@
 /* op_readback - a write may have had its effect: look before it is sent again.
  *
- * A put is ours if the object carries the same epoch, order and sha256: then it is done, with the
- * tag that is there. Still the old tag (or still nothing, for a new key): it is sent again.
- * Anything else has been written by somebody else: CONFLICT.
+ * A put, in one or in parts, is ours if the object carries the same epoch, order and sha256: then it
+ * is done, with the tag that is there. Still the old tag (or still nothing, for a new key): it is
+ * sent again. Anything else has been written by somebody else: CONFLICT.
  *
  * A remove is read back key by key; what is gone is not asked for again, so that a key which comes
  * back meanwhile is not removed with it.
@@ -14,16 +14,21 @@
 
 static const char *const fence[] = {DIF_META_EPOCH, DIF_META_ORDER, DIF_META_SHA256};
 
+/* NULL: a remove. */
+static const struct dif_put *put_of(const struct dif_op_run *r)
+{
+	if (r->verb == DIF_PART_FINISH) {
+		return ((const struct dif_part *)r->in)->put;
+	}
+	return r->verb == DIF_PUT ? r->in : NULL;
+}
+
 void dif_readback_begin(struct dif_op_run *r, struct dif_attempt_start *s)
 {
 	const struct dif_store *store = (const struct dif_store *)(const void *)r->i->offer->verbs;
-	const char *key = NULL;
-	if (r->verb == DIF_PUT) {
-		key = ((const struct dif_put *)r->in)->key;
-	} else {
-		key = ((const struct dif_remove *)r->in)->keys[r->at];
-	}
-	r->head = (struct dif_get){.key = key};
+	const struct dif_put *put = put_of(r);
+	const struct dif_remove *remove = r->in;
+	r->head = (struct dif_get){.key = put != NULL ? put->key : remove->keys[r->at]};
 	s->verb = store->head;
 	s->name = "head";
 	s->in = &r->head;
@@ -124,7 +129,8 @@ static enum dif_readback judge_remove(struct dif_op_run *r, struct dif_op_host *
 
 enum dif_readback dif_readback_judge(struct dif_op_run *r, struct dif_op_host *a)
 {
-	return r->verb == DIF_PUT ? judge_put(r->in, a) : judge_remove(r, a);
+	const struct dif_put *put = put_of(r);
+	return put != NULL ? judge_put(put, a) : judge_remove(r, a);
 }
 
 const void *dif_readback_input(struct dif_op_run *r)

@@ -3,7 +3,8 @@
  *   AUTH         the clock, if it is far off; else one login; then it is the outcome
  *   TRANSIENT,
  *   THROTTLED    again after a back-off, while the deadline and the budget allow it
- *   CONFLICT     after an attempt that may have had its effect: read back whose write it was
+ *   CONFLICT     after an attempt that may have had its effect: read back whose write it was;
+ *                NOT_FOUND of a part_finish too, whose upload that attempt may have used up
  *   all else     is the outcome
  *
  * A write that may have had its effect is read back before it is repeated.
@@ -170,7 +171,8 @@ static void judge_failure(struct dif_op_run *r)
 		again_later(r);
 		return;
 	}
-	if (cls == DIF_CONFLICT && r->has_been_unknown && !r->is_reading_back) {
+	bool is_lost = cls == DIF_CONFLICT || (cls == DIF_NOT_FOUND && r->verb == DIF_PART_FINISH);
+	if (is_lost && r->has_been_unknown && !r->is_reading_back) {
 		/* The condition may have been lost to our own earlier write. */
 		r->err = a->err;
 		r->is_conflict = r->must_read_back = true;
@@ -188,7 +190,10 @@ void dif_run_attempt_ended(struct dif_op_host *a)
 	struct dif_op_run *r = a->owner;
 	bool failed = a->err.cls != DIF_OK;
 	r->was_timeout = a->is_timeout;
-	if (failed && dif_verb_writes(r->verb) && !r->is_reading_back && a->may_have_happened) {
+	if (!r->is_reading_back && (!failed || a->may_have_happened)) {
+		dif_key_note(r, dif_steady_ms());
+	}
+	if (failed && dif_verb_looks(r->verb) && !r->is_reading_back && a->may_have_happened) {
 		r->has_been_unknown = true;
 		r->must_read_back = true;
 	}

@@ -277,6 +277,9 @@ void dif_host_done(struct dif_op *op, const struct dif_result *res)
 		.cursor = dif_arena_str(&a->arena, in.cursor),
 		.total = in.total,
 		.cred.expires = in.cred.expires,
+		.upload = dif_arena_str(&a->arena, in.upload),
+		.token = dif_arena_str(&a->arena, in.token),
+		.accepted = in.accepted,
 	};
 	copy_object(&a->arena, &a->result.object, &in.object);
 	for (uint32_t k = 0; k < DIF_CRED_PARTS; k++) {

@@ -144,6 +144,7 @@ TEST(each_fault_is_found)
 		{"offer_twice", "twice"},
 		{"no_open", "lacks open"},
 		{"no_head", "lacks head"},
+		{"parts", "lacks some of the verbs for parts"},
 		{"option_outside", "'text' does not lie inside"},
 		{"option_twice", "'text' is there twice"},
 		{"option_type", "unknown type 99"},

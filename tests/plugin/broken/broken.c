@@ -94,6 +94,11 @@ static const struct dif_store store = {
 	.head = verb,
 #endif
 	.get = verb,
+#ifdef FAULT_PARTS
+	.part_begin = verb,
+	.part_put = verb,
+	.part_finish = verb,
+#endif
 };
 
 static const struct dif_offer offers[] = {
