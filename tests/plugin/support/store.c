@@ -150,6 +150,9 @@ static void on_end(void *data, const struct dif_outcome *out)
 		to->not_modified = out->result.not_modified != 0;
 		to->cursor = dif_arena_str(a, out->result.cursor);
 		to->total = out->result.total;
+		to->upload = dif_arena_str(a, out->result.upload);
+		to->token = dif_arena_str(a, out->result.token);
+		to->accepted = out->result.accepted;
 	}
 	struct dif_object *rows = dif_arena_alloc(a, (out->nrows + 1) * sizeof *rows);
 	struct dif_item *items = dif_arena_alloc(a, (out->nitems + 1) * sizeof *items);
@@ -217,6 +220,12 @@ const struct store_out *store_put(struct store *st, const struct dif_put *in)
 const struct store_out *store_remove(struct store *st, const struct dif_remove *in)
 {
 	return run(st, DIF_REMOVE, in);
+}
+
+const struct store_out *store_part(struct store *st, enum dif_verb_id verb,
+                                   const struct dif_part *in)
+{
+	return run(st, verb, in);
 }
 
 /* --- blobs and metadata --- */

@@ -20,8 +20,8 @@ struct store_out {
 	struct dif_error err;
 	struct dif_object object;
 	bool not_modified, unknown;
-	const char *cursor;
-	uint64_t total;
+	const char *cursor, *upload, *token;
+	uint64_t total, accepted;
 	const struct dif_object *rows;
 	uint32_t nrows;
 	const struct dif_item *items;
@@ -53,6 +53,9 @@ const struct store_out *store_head(struct store *st, const struct dif_get *in);
 const struct store_out *store_get(struct store *st, const struct dif_get *in); /* sink NULL: body */
 const struct store_out *store_put(struct store *st, const struct dif_put *in);
 const struct store_out *store_remove(struct store *st, const struct dif_remove *in);
+/* verb: DIF_PART_... */
+const struct store_out *store_part(struct store *st, enum dif_verb_id verb,
+                                   const struct dif_part *in);
 
 /* Bytes as a blob, with every digest that a store may ask for. The bytes stay the caller's. */
 struct store_blob {
