@@ -21,6 +21,7 @@ TYPES = {  # independent of the program's own table; it may say charset=utf-8 of
     "html": "text/html", "js": "text/javascript", "css": "text/css", "json": "application/json", "svg": "image/svg+xml",
     "csv": "text/csv", "zip": "application/zip", "woff2": "font/woff2", "png": "image/png", "txt": "text/plain",
     "ico": "image/x-icon"}
+NO_FAULTS = ("connections", "requests", "pending")  # among the proxy's counts
 failures = []
 _ports = threading.Lock()
 _given = set()
@@ -94,8 +95,8 @@ class Proxy:
         ca = w + "/ca"
         lanes = [f"--lane={c.name}={c.port}={c.kind}" for c in clouds]
         self.process = subprocess.Popen(
-            ["node", HERE + "/faults/proxy.mjs", *lanes, "--cert", ca + "/srv.pem", "--key", ca + "/srv.key", "--ca", ca + "/ca.pem",
-             "--seed", str(seed)], stdout=subprocess.PIPE, text=True)
+            ["node", HERE + "/faults/proxy.mjs", *lanes, "--cert", ca + "/srv.pem", "--key", ca + "/srv.key",
+             "--ca", ca + "/ca.pem", "--seed", str(seed)], stdout=subprocess.PIPE, text=True)
         told = json.loads(self.process.stdout.readline())
         self.control, self.ports = f"http://127.0.0.1:{told['control']}/", told["lanes"]
 

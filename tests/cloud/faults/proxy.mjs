@@ -19,8 +19,8 @@
 //   cut dir after      closed after so many bytes               rst dir after  reset after so many bytes
 //   stall dir after    nothing passes any more                  corrupt dir after  one bit of that byte is turned
 //
-// Faults of the server; TLS ends here and begins anew, Host and all fields pass, so that signatures still hold. Further matches:
-// method and path, regular expressions.
+// Faults of the server; TLS ends here and begins anew, Host and all fields pass, so that signatures still hold. They may be
+// confined by regular expressions: method, and object, which is sought in the URL and the beginning of the body.
 //   status status [retry_after]  answered so, not passed on     storm status ms [retry_after]  all requests so, for a time
 //   lost               applied, the connection closed without an answer
 //   late ms            the connection closed at once, applied after ms
@@ -358,8 +358,9 @@ function stormOf(lane, faults) {
 }
 
 // What strikes this request; null: nothing.
-function faultOf(lane, req) {
-	const matches = (r) => (!r.method || new RegExp(r.method).test(req.method)) && (!r.path || new RegExp(r.path).test(req.url));
+function faultOf(lane, req, body) {
+	const text = req.url + body.subarray(0, 1000).toString('latin1');
+	const matches = (r) => (!r.method || new RegExp(r.method).test(req.method)) && (!r.object || new RegExp(r.object).test(text));
 	const faults = lane.draw(SERVER, matches);
 	const fault = stormOf(lane, faults) ?? faults.find((f) => f.fault !== 'storm') ?? null;
 	if (fault !== null) {
@@ -374,7 +375,7 @@ const swell = (answer, mb) => ({ ...answer, body: Buffer.alloc(mb << 20, 'a') })
 async function handle(lane, req, res) {
 	const body = await bodyOf(req);
 	lane.counts.requests++;
-	const fault = faultOf(lane, req), kind = fault?.fault;
+	const fault = faultOf(lane, req, body), kind = fault?.fault;
 	if (kind === 'status' || kind === 'storm') {
 		respond(res, req, refusal(lane, fault));
 		return;
