@@ -292,7 +292,7 @@ static int in_child(int (*run)(void))
 static bool mount_small(const char *options)
 {
 	return unshare(CLONE_NEWNS) == 0 &&
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
 	       mount("tmpfs", folder, "tmpfs", 0, options) == 0;
 }
 
@@ -347,7 +347,7 @@ static int add_to_read_only(void)
 	struct dif_archive *a = dif_archive_open(folder, &err);
 	struct dif_cut c = cut_of(content, sizeof content);
 	char *path = NULL;
-	if (a == NULL || mount(NULL, folder, NULL, MS_REMOUNT | MS_RDONLY, NULL) != 0) {
+	if (a == NULL || mount("none", folder, "none", MS_REMOUNT | MS_RDONLY, NULL) != 0) {
 		return CHILD_SKIP;
 	}
 	bool refused = !dif_archive_add(a, from, true, &c, &path, &err);
