@@ -8,9 +8,10 @@ foreach(plugin s3 azure gcs dir https)
   endif()
 endforeach()
 
-# Our own fake is a judge, so it is judged first; it needs nothing but node.
+# Our own fake and our own proxy are judges, so they are judged first; they need nothing but node.
 find_program(NODE NAMES node nodejs)
 if(NODE)
   add_test(NAME cloud/gcs_fake COMMAND ${NODE} --test ${CMAKE_CURRENT_SOURCE_DIR}/cloud/fakes/gcs_test.mjs)
-  set_tests_properties(cloud/gcs_fake PROPERTIES TIMEOUT 60)
+  add_test(NAME cloud/fault_proxy COMMAND ${NODE} --test ${CMAKE_CURRENT_SOURCE_DIR}/cloud/faults/proxy_test.mjs)
+  set_tests_properties(cloud/gcs_fake cloud/fault_proxy PROPERTIES TIMEOUT 60)
 endif()

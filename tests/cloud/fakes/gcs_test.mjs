@@ -79,7 +79,7 @@ test('assertions', async () => {
 	const now = Math.floor(Date.now() / 1000);
 	const other = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
 	const bad = [
-		token({ iss: 'you@p' }), token({ aud: 'https://oauth2.googleapis.com/token' }), token({ exp: now + 3601 }),
+		token({ iss: 'you@p' }), token({ aud: 'https://oauth2.googleapis.com/token' }), token({ iat: now, exp: now + 3601 }),
 		token({ iat: now - 7200, exp: now - 3600 }), token({ iat: now + 3000, exp: now + 3600 }),
 		token({ scope: 'https://www.googleapis.com/auth/compute' }), token({}, other),
 		token({}, privateKey, { alg: 'none', typ: 'JWT' }),
