@@ -1,230 +1,6 @@
-/* gcs - the real gcs.so in host/op with a scripted server: the login, what goes out, what comes
- * of good, odd and hostile replies. */
-#include <openssl/bio.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <sys/stat.h>
-
-#include "tests/plugin/support/checks.h"
-#include "tests/unit/support/rsa_key.h"
-
-#include "base/clock.h"
-#include "base/parse.h"
-#include "host/crypto.h"
-
-#define TOKEN_URI "https://oauth2.googleapis.com/token"
-#define AT "https://storage.googleapis.com/storage/v1/b/bucket-1/o"
-#define UP "https://storage.googleapis.com/upload/storage/v1/b/bucket-1/o"
-#define EMAIL "publisher@p.iam.gserviceaccount.com"
-#define HELLO                                                                            \
-	"{\"name\":\"a/b c.json\",\"size\":\"11\",\"crc32c\":\"yZRlqg==\","              \
-	"\"md5Hash\":\"XrY7u+Ae7tCTyyK7j1rNww==\",\"generation\":\"1795613558535000\","  \
-	"\"updated\":\"1994-11-06T08:49:37.123Z\",\"contentType\":\"application/json\"," \
-	"\"cacheControl\":\"no-store\",\"metadata\":{\"order\":\"7\",\"sha256\":\"ab\"}}"
-#define ERROR(code, reason, message)                                                          \
-	"{\"error\":{\"code\":" code ",\"message\":\"" message "\",\"errors\":[{\"message\":" \
-	"\"" message "\",\"domain\":\"global\",\"reason\":\"" reason "\"}]}}"
-
-static struct store *st;
-static struct script *s;
-
-/* --- the account's file --- */
-
-static const char *account(const char *name, const char *type, const char *key, const char *uri)
-{
-	struct dif_arena a;
-	struct dif_buf b;
-	dif_arena_init(&a, 1 << 20, false);
-	dif_buf_init(&b, 1 << 20);
-	dif_buf_fmt(&b,
-	            "{\"type\":\"%s\",\"private_key_id\":\"key-1\",\"private_key\":\"%s\","
-	            "\"client_email\":\"" EMAIL "\"%s%s%s}",
-	            type, dif_encode(&a, DIF_JSON, key, strlen(key)),
-	            uri != NULL ? ",\"token_uri\":\"" : "", uri != NULL ? uri : "",
-	            uri != NULL ? "\"" : "");
-	const char *path = test_path(name);
-	test_write(path, b.p, b.n);
-	assert_int_equal(chmod(path, 0600), 0);
-	dif_buf_fini(&b);
-	dif_arena_fini(&a);
-	return path;
-}
-
-static void begin_with(const char *path, const char *more)
-{
-	char ini[8192];
-	(void)snprintf(ini, sizeof ini,
-	               "[store t]\nplugin = gcs\nbucket = bucket-1\ncredentials = %s\n%s", path,
-	               more);
-	st = store_open(ini, NULL);
-	s = script_new(st->engine);
-}
-
-static void expect(const struct script_want *want, const struct script_reply *reply)
-{
-	script_expect(s, want, reply);
-}
-
-static void expect_login(const char *body)
-{
-	expect(&(struct script_want){.method = "POST",
-	                             .url = TOKEN_URI,
-	                             .fields = {"content-type: application/x-www-form-urlencoded",
-	                                        "!authorization"}},
-	       &(struct script_reply){.status = 200, .body = body});
-}
-
-/* An instance whose first op logs in. */
-static void begin(const char *more)
-{
-	begin_with(account("sa.json", "service_account", test_rsa_pkcs8, TOKEN_URI), more);
-	expect_login("{\"access_token\":\"ya29.token-1\",\"expires_in\":3599,"
-	             "\"token_type\":\"Bearer\"}");
-}
-
-static void end(void)
-{
-	script_free(s);
-	store_close(st);
-}
-
-/* --- the login --- */
-
-static void check_signature(const char *jwt, const char *signature)
-{
-	struct dif_arena a;
-	dif_arena_init(&a, 1 << 16, false);
-	struct dif_bytes mark = dif_decode(&a, DIF_BASE64URL, signature);
-	BIO *pem = BIO_new_mem_buf(test_rsa_pkcs8, -1);
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(pem, NULL, NULL, NULL);
-	EVP_MD_CTX *m = EVP_MD_CTX_new();
-	assert_non_null(key);
-	assert_int_equal(EVP_DigestVerifyInit(m, NULL, EVP_sha256(), NULL, key), 1);
-	assert_int_equal(
-		EVP_DigestVerify(m, mark.p, mark.n, (const unsigned char *)jwt, strlen(jwt)), 1);
-	EVP_MD_CTX_free(m);
-	EVP_PKEY_free(key);
-	BIO_free(pem);
-	dif_arena_fini(&a);
-}
-
-/* One of the two JSON parts, as text. */
-static const char *part(struct dif_arena *a, const char *encoded)
-{
-	struct dif_bytes b = dif_decode(a, DIF_BASE64URL, encoded);
-	assert_non_null(b.p);
-	return dif_arena_fmt(a, "%.*s", (int)b.n, (const char *)b.p);
-}
-
-TEST(the_login_signs_an_assertion_that_openssl_verifies)
-{
-	UNUSED_STATE;
-	begin("");
-	expect(&(struct script_want){.method = "GET",
-	                             .fields = {"authorization: Bearer ya29.token-1"}},
-	       &(struct script_reply){.status = 200, .body = "{}"});
-	check_ok(store_probe(st));
-	static const char before[] = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type"
-				     "%3Ajwt-bearer&assertion=";
-	const struct script_seen *seen = script_seen(s, 0);
-	assert_true(strncmp(seen->body, before, strlen(before)) == 0);
-	struct dif_arena a;
-	dif_arena_init(&a, 1 << 16, false);
-	char *jwt = strdup(seen->body + strlen(before));
-	assert_non_null(jwt);
-	char *mark = strrchr(jwt, '.');
-	*mark = '\0';
-	check_signature(jwt, mark + 1);
-	char *claims = strchr(jwt, '.');
-	*claims = '\0';
-	assert_string_equal(part(&a, jwt), "{\"alg\":\"RS256\",\"typ\":\"JWT\",\"kid\":\"key-1\"}");
-	long long iat = 0, exp = 0;
-	int n = 0;
-	assert_int_equal(sscanf(part(&a, claims + 1),
-	                        "{\"iss\":\"" EMAIL
-	                        "\",\"scope\":\"https://www.googleapis.com/auth/"
-	                        "devstorage.read_write\",\"aud\":\"" TOKEN_URI
-	                        "\",\"iat\":%lld,\"exp\":%lld}%n",
-	                        &iat, &exp, &n),
-	                 2);
-	assert_true(n > 0);
-	assert_int_equal(exp - iat, 3600);
-	assert_in_range(iat, dif_wall_ms() / 1000 - 60, dif_wall_ms() / 1000 + 1);
-	free(jwt);
-	dif_arena_fini(&a);
-	end();
-}
-
-TEST(the_assertion_goes_nowhere_but_to_known_hosts)
-{
-	UNUSED_STATE;
-	static const char *const known[] = {"storage.googleapis.com", "oauth2.googleapis.com",
-	                                    "accounts.google.com", NULL};
-	begin_with(account("far.json", "service_account", test_rsa_pkcs8,
-	                   "https://evil.example/token"),
-	           "");
-	/* host/http refuses every host that the policy does not name */
-	expect(&(struct script_want){.url = "https://evil.example/token"},
-	       &(struct script_reply){.cls = DIF_PERMANENT, .text = "refused"});
-	check_class(store_probe(st), DIF_PERMANENT);
-	const char *const *hosts = script_seen(s, 0)->policy->hosts;
-	for (size_t i = 0; i < DIF_LEN(known) - 1; i++) {
-		assert_non_null(hosts[i]);
-		assert_string_equal(hosts[i], known[i]);
-	}
-	assert_null(hosts[DIF_LEN(known) - 1]);
-	end();
-}
-
-TEST(credentials_that_cannot_be_used_are_named)
-{
-	UNUSED_STATE;
-	begin_with(account("user.json", "authorized_user", "", NULL), "");
-	const struct store_out *out = store_probe(st);
-	check_class(out, DIF_PERMANENT);
-	check_text(out, "type is 'authorized_user', not service_account");
-	end();
-	begin_with(account("odd.json", "service_account", "no key", NULL), "");
-	check_class(store_probe(st), DIF_PERMANENT);
-	end();
-	begin_with(test_path("missing.json"), "");
-	out = store_probe(st);
-	check_class(out, DIF_PERMANENT);
-	check_text(out, "missing.json");
-	end();
-}
-
-TEST(a_refused_assertion_is_auth_and_told)
-{
-	UNUSED_STATE;
-	begin_with(account("sa.json", "service_account", test_rsa_pkcs8, NULL), "");
-	expect(&(struct script_want){.url = TOKEN_URI},
-	       &(struct script_reply){
-		       .status = 400,
-		       .body = "{\"error\":\"invalid_grant\",\"error_description\":\"account not "
-			       "found\"}"});
-	const struct store_out *out = store_probe(st);
-	check_class(out, DIF_AUTH);
-	check_text(out, "account not found");
-	assert_string_equal(out->err.code, "invalid_grant");
-	end();
-}
-
-TEST(an_expired_token_is_renewed_once)
-{
-	UNUSED_STATE;
-	begin("");
-	expect(&(struct script_want){.method = "GET",
-	                             .fields = {"authorization: Bearer ya29.token-1"}},
-	       &(struct script_reply){.status = 401,
-	                              .body = ERROR("401", "authError", "Invalid Credentials")});
-	expect_login("{\"access_token\":\"ya29.token-2\",\"expires_in\":\"3599\"}");
-	expect(&(struct script_want){.method = "GET",
-	                             .fields = {"authorization: Bearer ya29.token-2"}},
-	       &(struct script_reply){.status = 200, .body = "{}"});
-	check_ok(store_probe(st));
-	end();
-}
+/* gcs - the real gcs.so in host/op with a scripted server: what goes out, what comes of good, odd
+ * and hostile replies. */
+#include "tests/plugin/support/gcs.h"
 
 /* --- put --- */
 
@@ -241,8 +17,8 @@ static const struct store_out *put(struct dif_put in)
 TEST(a_put_is_one_request_of_properties_and_bytes)
 {
 	UNUSED_STATE;
-	begin("storage_class = STANDARD\n");
-	expect(
+	gcs_begin("storage_class = STANDARD\n");
+	gcs_expect(
 		&(struct script_want){
 			.method = "POST",
 			.url = UP "?uploadType=multipart&fields=*&ifGenerationMatch=0",
@@ -270,59 +46,43 @@ TEST(a_put_is_one_request_of_properties_and_bytes)
 	const char *boundary = strstr(script_header(s, 1, "content-type"), "boundary=") + 9;
 	assert_int_equal(strlen(boundary), 32);
 	assert_memory_equal(seen->body + 2, boundary, 32);
-	end();
+	gcs_end();
 }
 
 TEST(a_put_always_says_how_long_it_may_be_cached)
 {
 	UNUSED_STATE;
-	begin("");
-	expect(&(struct script_want){.url = UP "?uploadType=multipart&fields=*metadata",
-	                             .body = "*\"cacheControl\":\"private, max-age=0\"*"},
-	       &(struct script_reply){.status = 200, .body = HELLO});
+	gcs_begin("");
+	gcs_expect(&(struct script_want){.url = UP "?uploadType=multipart&fields=*metadata",
+	                                 .body = "*\"cacheControl\":\"private, max-age=0\"*"},
+	           &(struct script_reply){.status = 200, .body = HELLO});
 	check_ok(put((struct dif_put){0}));
-	end();
+	gcs_end();
 }
 
 TEST(a_lost_condition_is_a_conflict)
 {
 	UNUSED_STATE;
-	begin("");
-	expect(&(struct script_want){.url = UP "?*&ifGenerationMatch=17"},
-	       &(struct script_reply){.status = 412,
-	                              .body = ERROR("412", "conditionNotMet", "no")});
+	gcs_begin("");
+	gcs_expect(&(struct script_want){.url = UP "?*&ifGenerationMatch=17"},
+	           &(struct script_reply){.status = 412,
+	                                  .body = ERROR("412", "conditionNotMet", "no")});
 	check_class(put((struct dif_put){.if_tag = "17"}), DIF_CONFLICT);
-	end();
+	gcs_end();
 }
 
 TEST(a_digest_that_does_not_fit_is_integrity)
 {
 	UNUSED_STATE;
-	begin("");
-	expect(&(struct script_want){.method = "POST"},
-	       &(struct script_reply){
-		       .status = 400,
-		       .body = ERROR("400", "invalid",
-	                             "Provided CRC32C \\\"A\\\" doesn't match calculated CRC32C")});
+	gcs_begin("");
+	gcs_expect(&(struct script_want){.method = "POST"},
+	           &(struct script_reply){
+			   .status = 400,
+			   .body = ERROR(
+				   "400", "invalid",
+				   "Provided CRC32C \\\"A\\\" doesn't match calculated CRC32C")});
 	check_class(put((struct dif_put){.use = DIF_CRC32C}), DIF_INTEGRITY);
-	end();
-}
-
-/* Whatever is asked after the login, this is the answer. */
-static void always(void *data, const struct script_seen *seen, struct script_reply *reply)
-{
-	bool login = strcmp(seen->url, TOKEN_URI) == 0;
-	*reply = login ? (struct script_reply){.status = 200,
-	                                       .body = "{\"access_token\":\"ya29.token-2\","
-	                                               "\"expires_in\":3599}"}
-	               : *(struct script_reply *)data;
-}
-
-static void begin_always(struct script_reply *reply)
-{
-	begin("");
-	script_answer(s, always, reply);
-	st->deadline_ms = 700; /* repeats end soon */
+	gcs_end();
 }
 
 TEST(an_answer_without_a_generation_is_no_answer)
@@ -331,10 +91,10 @@ TEST(an_answer_without_a_generation_is_no_answer)
 	static const char *const odd[] = {"{\"name\":\"a\",\"size\":\"1\"}", "[]", "{\"name\":",
 	                                  "{\"name\":\"a\",\"generation\":\"1\",\"size\":\"x\"}"};
 	for (size_t i = 0; i < DIF_LEN(odd); i++) {
-		begin_always(&(struct script_reply){.status = 200, .body = odd[i]});
+		gcs_begin_always(&(struct script_reply){.status = 200, .body = odd[i]});
 		const struct store_out *out = store_head(st, &(struct dif_get){.key = "a"});
 		assert_int_not_equal(out->err.cls, DIF_OK);
-		end();
+		gcs_end();
 	}
 }
 
@@ -343,13 +103,14 @@ TEST(an_answer_without_a_generation_is_no_answer)
 TEST(a_list_tells_digests_and_metadata_and_pages)
 {
 	UNUSED_STATE;
-	begin("");
-	expect(&(struct script_want){.method = "GET",
-	                             .url = AT "?prefix=a%2F&maxResults=2&fields=*"},
-	       &(struct script_reply){.status = 200,
-	                              .body = "{\"nextPageToken\":\"t/1\",\"items\":[" HELLO
-	                                      ",{\"name\":\"a/z\",\"size\":\"0\",\"generation\":"
-	                                      "\"3\",\"contentEncoding\":\"gzip\"}]}"});
+	gcs_begin("");
+	gcs_expect(
+		&(struct script_want){.method = "GET",
+	                              .url = AT "?prefix=a%2F&maxResults=2&fields=*"},
+		&(struct script_reply){.status = 200,
+	                               .body = "{\"nextPageToken\":\"t/1\",\"items\":[" HELLO
+	                                       ",{\"name\":\"a/z\",\"size\":\"0\",\"generation\":"
+	                                       "\"3\",\"contentEncoding\":\"gzip\"}]}"});
 	const struct store_out *out = store_list(st, &(struct dif_list){.prefix = "a/", .max = 2});
 	check_ok(out);
 	assert_string_equal(out->cursor, "t/1");
@@ -368,13 +129,13 @@ TEST(a_list_tells_digests_and_metadata_and_pages)
 	assert_string_equal(store_meta(o, "sha256"), "ab");
 	assert_string_equal(out->rows[1].encoding, "gzip");
 	assert_int_equal(out->rows[1].has, 0);
-	expect(&(struct script_want){.url = AT "?prefix=a%2F&maxResults=2&pageToken=t%2F1&*"},
-	       &(struct script_reply){.status = 200, .body = "{}"});
+	gcs_expect(&(struct script_want){.url = AT "?prefix=a%2F&maxResults=2&pageToken=t%2F1&*"},
+	           &(struct script_reply){.status = 200, .body = "{}"});
 	out = store_list(st, &(struct dif_list){.prefix = "a/", .max = 2, .cursor = "t/1"});
 	check_ok(out);
 	assert_null(out->cursor);
 	assert_int_equal(out->nrows, 0);
-	end();
+	gcs_end();
 }
 
 TEST(a_missing_object_is_an_answer_and_a_missing_bucket_is_not)
@@ -382,9 +143,9 @@ TEST(a_missing_object_is_an_answer_and_a_missing_bucket_is_not)
 	UNUSED_STATE;
 	static const struct script_reply missing = {.status = 404,
 	                                            .body = ERROR("404", "notFound", "none")};
-	begin("");
+	gcs_begin("");
 	for (int i = 0; i < 5; i++) {
-		expect(&(struct script_want){0}, &missing);
+		gcs_expect(&(struct script_want){0}, &missing);
 	}
 	check_class(store_head(st, &(struct dif_get){.key = "a"}), DIF_NOT_FOUND);
 	check_class(store_get(st, &(struct dif_get){.key = "a"}), DIF_NOT_FOUND);
@@ -393,39 +154,39 @@ TEST(a_missing_object_is_an_answer_and_a_missing_bucket_is_not)
 	const struct store_out *out = put((struct dif_put){0});
 	check_class(out, DIF_PERMANENT);
 	check_text(out, "bucket 'bucket-1' does not exist");
-	end();
+	gcs_end();
 }
 
 TEST(conditions_on_reading_take_the_generation)
 {
 	UNUSED_STATE;
-	begin("");
-	expect(&(struct script_want){.url = AT "/a%2Fb?fields=*&ifGenerationNotMatch=17"},
-	       &(struct script_reply){.status = 304});
+	gcs_begin("");
+	gcs_expect(&(struct script_want){.url = AT "/a%2Fb?fields=*&ifGenerationNotMatch=17"},
+	           &(struct script_reply){.status = 304});
 	const struct store_out *out =
 		store_head(st, &(struct dif_get){.key = "a/b", .unless_tag = "17"});
 	check_ok(out);
 	assert_true(out->not_modified);
-	expect(&(struct script_want){.url = AT "/a%2Fb?alt=media&ifGenerationMatch=17"},
-	       &(struct script_reply){.status = 412, .body = "no"});
+	gcs_expect(&(struct script_want){.url = AT "/a%2Fb?alt=media&ifGenerationMatch=17"},
+	           &(struct script_reply){.status = 412, .body = "no"});
 	check_class(store_get(st, &(struct dif_get){.key = "a/b", .if_tag = "17"}), DIF_CONFLICT);
-	end();
+	gcs_end();
 }
 
 TEST(a_get_tells_what_is_stored)
 {
 	UNUSED_STATE;
-	begin("");
-	expect(&(struct script_want){.url = AT "/a?alt=media",
-	                             .fields = {"accept-encoding: gzip", "range: bytes=6-10"}},
-	       &(struct script_reply){.status = 206,
-	                              .fields = {"x-goog-generation: 17",
-	                                         "x-goog-stored-content-encoding: identity",
-	                                         "x-goog-stored-content-length: 11",
-	                                         "content-range: bytes 6-10/11",
-	                                         "content-length: 5", "content-type: text/csv",
-	                                         "x-goog-meta-order: 7"},
-	                              .body = "world"});
+	gcs_begin("");
+	gcs_expect(&(struct script_want){.url = AT "/a?alt=media",
+	                                 .fields = {"accept-encoding: gzip", "range: bytes=6-10"}},
+	           &(struct script_reply){.status = 206,
+	                                  .fields = {"x-goog-generation: 17",
+	                                             "x-goog-stored-content-encoding: identity",
+	                                             "x-goog-stored-content-length: 11",
+	                                             "content-range: bytes 6-10/11",
+	                                             "content-length: 5", "content-type: text/csv",
+	                                             "x-goog-meta-order: 7"},
+	                                  .body = "world"});
 	const struct store_out *out =
 		store_get(st, &(struct dif_get){.key = "a", .offset = 6, .length = 5});
 	check_ok(out);
@@ -434,28 +195,29 @@ TEST(a_get_tells_what_is_stored)
 	assert_string_equal(dif_buf_str(&out->body), "world");
 	assert_string_equal(store_meta(&out->object, "order"), "7");
 	assert_null(out->object.encoding);
-	end();
+	gcs_end();
 }
 
 TEST(what_the_server_compressed_is_asked_for_again)
 {
 	UNUSED_STATE;
-	begin("");
-	expect(&(struct script_want){.fields = {"accept-encoding: gzip"}},
-	       &(struct script_reply){.status = 200,
-	                              .fields = {"x-goog-generation: 17", "content-encoding: gzip",
-	                                         "x-goog-stored-content-encoding: identity"},
-	                              .body = "squeezed"});
-	expect(&(struct script_want){.fields = {"accept-encoding: identity"}},
-	       &(struct script_reply){.status = 200,
-	                              .fields = {"x-goog-generation: 17",
-	                                         "x-goog-stored-content-encoding: identity"},
-	                              .body = "hello"});
+	gcs_begin("");
+	gcs_expect(
+		&(struct script_want){.fields = {"accept-encoding: gzip"}},
+		&(struct script_reply){.status = 200,
+	                               .fields = {"x-goog-generation: 17", "content-encoding: gzip",
+	                                          "x-goog-stored-content-encoding: identity"},
+	                               .body = "squeezed"});
+	gcs_expect(&(struct script_want){.fields = {"accept-encoding: identity"}},
+	           &(struct script_reply){.status = 200,
+	                                  .fields = {"x-goog-generation: 17",
+	                                             "x-goog-stored-content-encoding: identity"},
+	                                  .body = "hello"});
 	const struct store_out *out = store_get(st, &(struct dif_get){.key = "a"});
 	check_ok(out);
 	assert_int_equal(out->attempts, 2);
 	assert_string_equal(dif_buf_str(&out->body), "hello");
-	end();
+	gcs_end();
 }
 
 /* --- remove --- */
@@ -471,14 +233,16 @@ static const struct store_out *remove_it(const char *tag)
 TEST(removing_what_is_gone_is_done_and_what_changed_is_a_conflict)
 {
 	UNUSED_STATE;
-	begin("");
-	expect(&(struct script_want){.method = "DELETE", .url = AT "/a%2Fb?ifGenerationMatch=17"},
-	       &(struct script_reply){.status = 204});
-	expect(&(struct script_want){.method = "DELETE", .url = AT "/a%2Fb"},
-	       &(struct script_reply){.status = 404, .body = ERROR("404", "notFound", "none")});
-	expect(&(struct script_want){.method = "DELETE", .url = AT "/a%2Fb?ifGenerationMatch=18"},
-	       &(struct script_reply){.status = 412,
-	                              .body = ERROR("412", "conditionNotMet", "no")});
+	gcs_begin("");
+	gcs_expect(
+		&(struct script_want){.method = "DELETE", .url = AT "/a%2Fb?ifGenerationMatch=17"},
+		&(struct script_reply){.status = 204});
+	gcs_expect(&(struct script_want){.method = "DELETE", .url = AT "/a%2Fb"},
+	           &(struct script_reply){.status = 404, .body = ERROR("404", "notFound", "none")});
+	gcs_expect(
+		&(struct script_want){.method = "DELETE", .url = AT "/a%2Fb?ifGenerationMatch=18"},
+		&(struct script_reply){.status = 412,
+	                               .body = ERROR("412", "conditionNotMet", "no")});
 	static const struct {
 		const char *tag;
 		enum dif_class cls;
@@ -489,7 +253,7 @@ TEST(removing_what_is_gone_is_done_and_what_changed_is_a_conflict)
 		assert_int_equal(out->nitems, 1);
 		assert_int_equal(out->items[0].cls, cases[i].cls);
 	}
-	end();
+	gcs_end();
 }
 
 /* --- faults --- */
@@ -511,10 +275,10 @@ TEST(reasons_decide_the_class)
 		{500, "<html>", DIF_TRANSIENT},
 	};
 	for (size_t i = 0; i < DIF_LEN(cases); i++) {
-		begin_always(
+		gcs_begin_always(
 			&(struct script_reply){.status = cases[i].status, .body = cases[i].body});
 		check_class(store_probe(st), cases[i].cls);
-		end();
+		gcs_end();
 	}
 }
 
@@ -531,11 +295,6 @@ TEST(a_bucket_that_cannot_be_is_refused_at_once)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_login_signs_an_assertion_that_openssl_verifies),
-		cmocka_unit_test(the_assertion_goes_nowhere_but_to_known_hosts),
-		cmocka_unit_test(credentials_that_cannot_be_used_are_named),
-		cmocka_unit_test(a_refused_assertion_is_auth_and_told),
-		cmocka_unit_test(an_expired_token_is_renewed_once),
 		cmocka_unit_test(a_put_is_one_request_of_properties_and_bytes),
 		cmocka_unit_test(a_put_always_says_how_long_it_may_be_cached),
 		cmocka_unit_test(a_lost_condition_is_a_conflict),
@@ -550,5 +309,5 @@ int main(void)
 		cmocka_unit_test(reasons_decide_the_class),
 		cmocka_unit_test(a_bucket_that_cannot_be_is_refused_at_once),
 	};
-	return cmocka_run_group_tests_name("plugin/gcs", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("plugin/gcs", tests, gcs_without_environment, NULL);
 }
