@@ -1,9 +1,12 @@
 /* azure - Azure Blob Storage.
  *
- * Reading is in azure_read.c, writing in azure_write.c, what the options mean in connect.c. Here:
- * the options, and what failures mean. Facts and decisions: docs/notes/azure.md.
+ * Reading is in azure_read.c, writing in azure_write.c, large objects in azure_part.c, removing in
+ * azure_remove.c; who is let in and how requests are authorized in providers/azure. Here: the
+ * options, and what failures mean. Facts and decisions: docs/notes/azure.md.
  */
 #include "azure.h"
+
+const struct dif_host *host;
 
 static const struct dif_option options[] = {
 	{.name = "container",
@@ -13,108 +16,148 @@ static const struct dif_option options[] = {
          .min = 3,
          .max = 63,
          .offset = offsetof(struct azure, container)},
-	{.name = "account",
-         .help = "the storage account's name",
-         .type = DIF_STRING,
-         .min = 3,
-         .max = 24,
-         .env = "AZURE_STORAGE_ACCOUNT",
-         .offset = offsetof(struct azure, account)},
-	{.name = "account_key",
-         .help = "one of the account's two keys, in base64",
-         .type = DIF_STRING,
-         .flags = DIF_SECRET,
-         .min = 1,
-         .max = 512,
-         .env = "AZURE_STORAGE_KEY",
-         .offset = offsetof(struct azure, account_key)},
-	{.name = "connection_string",
-         .help = "account, key and endpoint in one, as the portal shows it; instead of account and "
-                 "account_key",
-         .type = DIF_STRING,
-         .flags = DIF_SECRET,
-         .min = 1,
-         .max = 4096,
-         .env = "AZURE_STORAGE_CONNECTION_STRING",
-         .offset = offsetof(struct azure, connection_string)},
-	{.name = "endpoint",
-         .help = "another address of the account, such as "
-                 "https://127.0.0.1:10000/devstoreaccount1; "
-                 "without it, https://ACCOUNT.blob.core.windows.net",
-         .type = DIF_URL,
-         .max = 1024,
-         .offset = offsetof(struct azure, endpoint)},
+	AZURE_ACCOUNT_OPTIONS(struct azure, account),
 };
 
-/* Code before status: 409 stands for a lost condition, a state that passes, and one that stays. */
+/* By code alone: 409 stands for a lost condition, a state that passes, and one that stays, and the
+ * replies in a batch tell no more than their code. */
 static const struct dif_fault faults[] = {
 	{0, "ServerBusy", DIF_THROTTLED},
 	{0, "OperationTimedOut", DIF_THROTTLED}, /* above the account's rate, says the vendor */
 	{0, "InternalError", DIF_TRANSIENT},
 	{0, "AuthenticationFailed", DIF_AUTH},
-	{400, "InvalidAuthenticationInfo", DIF_AUTH},
-	{400, "Md5Mismatch", DIF_INTEGRITY},
-	{400, "InvalidMd5", DIF_INTEGRITY},
-	{404, "ContainerNotFound", DIF_PERMANENT},
-	{409, "ContainerBeingDeleted", DIF_TRANSIENT},
-	{409, "PendingCopyOperation", DIF_TRANSIENT},
-	{409, "ContainerDisabled", DIF_PERMANENT},
-	{409, "AccountIsDisabled", DIF_PERMANENT},
-	{409, "SnapshotsPresent", DIF_PERMANENT},
-	{409, "BlobImmutableDueToPolicy", DIF_PERMANENT},
-	{409, "BlobArchived", DIF_PERMANENT},
-	{409, "InvalidBlobType", DIF_PERMANENT},
-	{409, "ResourceTypeMismatch", DIF_PERMANENT},
-	{409, "PathConflict", DIF_PERMANENT},
-	{409, "FeatureVersionMismatch", DIF_PERMANENT},
+	{0, "InvalidAuthenticationInfo", DIF_AUTH},
+	{0, "Md5Mismatch", DIF_INTEGRITY},
+	{0, "InvalidMd5", DIF_INTEGRITY},
+	{0, "ContainerNotFound", DIF_PERMANENT},
+	{0, "ContainerBeingDeleted", DIF_TRANSIENT},
+	{0, "PendingCopyOperation", DIF_TRANSIENT},
+	{0, "ContainerDisabled", DIF_PERMANENT},
+	{0, "AccountIsDisabled", DIF_PERMANENT},
+	{0, "SnapshotsPresent", DIF_PERMANENT},
+	{0, "BlobImmutableDueToPolicy", DIF_PERMANENT},
+	{0, "BlobArchived", DIF_PERMANENT},
+	{0, "BlobBeingRehydrated", DIF_PERMANENT},
+	{0, "InvalidBlobType", DIF_PERMANENT},
+	{0, "ResourceTypeMismatch", DIF_PERMANENT},
+	{0, "PathConflict", DIF_PERMANENT},
+	{0, "FeatureVersionMismatch", DIF_PERMANENT},
+	{0, "BlockCountExceedsLimit", DIF_PERMANENT},
 	/* somebody holds a lease: no condition of ours was lost */
-	{409, "LeaseAlreadyPresent", DIF_PERMANENT},
-	{412, "LeaseIdMissing", DIF_PERMANENT},
+	{0, "LeaseAlreadyPresent", DIF_PERMANENT},
+	{0, "LeaseIdMissing", DIF_PERMANENT},
+	{0, "LeaseIdMismatchWithBlobOperation", DIF_PERMANENT},
+	/* another commit or a put has taken the blocks away, or their week has passed */
+	{0, "InvalidBlockList", DIF_NOT_FOUND},
+	AZURE_IDENTITY_FAULTS,
 	{0, NULL, DIF_OK}, /* the other 409 and 412, such as BlobAlreadyExists: conflict */
 };
 
-/* The header tells the code, to a HEAD too. The sentence ends where request id and time begin. */
-static void explain(struct dif_op *op, const struct dif_reply *r, const char **code,
-                    const char **what)
+/* What to do about it, where the service's own sentence does not tell. */
+static const struct {
+	const char *code, *what;
+} remedies[] = {
+	{"LeaseIdMissing", "somebody holds a lease on the blob: break it, or let it end"},
+	{"LeaseAlreadyPresent", "somebody holds a lease on the blob: break it, or let it end"},
+	{"SnapshotsPresent", "the blob has snapshots: delete them first"},
+	{"BlobImmutableDueToPolicy", "a policy of the container keeps the blob as it is"},
+	{"ContainerNotFound", "there is no such container: create it"},
+	{"AuthorizationPermissionMismatch",
+         "the credential does not permit it: a shared access signature needs sp=rcwdl, an identity "
+         "the role Storage Blob Data Contributor"},
+	{"UnauthorizedBlobOverwrite",
+         "the shared access signature permits to create but not to write: it needs sp=rcwdl"},
+	{"KeyBasedAuthenticationNotPermitted",
+         "the account takes no account keys: use an identity, such as client_id and client_secret"},
+	{"InvalidBlobOrBlock",
+         "blocks of another program wait at this name and must be committed or dropped first"},
+};
+
+/* The header tells the code, to a HEAD too. The sentence ends where request id and time begin.
+ * Token services speak JSON. */
+void azure_explain(struct dif_op *op, const struct dif_reply *r, const char **code,
+                   const char **what)
 {
-	const struct dif_node *e = NULL;
-	if (r->body.n > 0) {
-		e = host->get(host->parse(op, DIF_AS_XML, r->body), "Error");
-	}
-	if (e != NULL) {
-		const char *message = host->str(host->get(e, "Message"));
-		*code = host->str(host->get(e, "Code"));
-		*what = host->fmt(op, "%.*s", (int)strcspn(message, "\r\n"), message);
-	}
+	const char *body = r->body.n > 0 ? r->body.p : "";
 	const char *told = host->field(r, "x-ms-error-code", 0);
-	if (told != NULL) {
-		*code = told;
+	if (*body == '{') {
+		azure_explain_json(op, r, code, what);
+	} else if (*body != '\0') {
+		const struct dif_node *e = host->get(host->parse(op, DIF_AS_XML, r->body), "Error");
+		const char *message = host->str(host->get(e, "Message"));
+		*code = e != NULL ? host->str(host->get(e, "Code")) : *code;
+		*what = e != NULL ? host->fmt(op, "%.*s", (int)strcspn(message, "\r\n"), message)
+		                  : *what;
 	}
-	if (*code != NULL && strcmp(*code, "LeaseIdMissing") == 0) {
-		*what = "somebody holds a lease on the blob: break it";
+	*code = told != NULL ? told : *code;
+	for (uint32_t i = 0; *code != NULL && i < DIF_LEN(remedies); i++) {
+		if (strcmp(*code, remedies[i].code) == 0) {
+			*what = remedies[i].what;
+		}
 	}
-	if (*code != NULL && strcmp(*code, "SnapshotsPresent") == 0) {
-		*what = "the blob has snapshots: delete them first";
+}
+
+enum dif_class azure_class(int32_t status, const char *code)
+{
+	for (const struct dif_fault *f = faults; f->cls != DIF_OK; f++) {
+		if (strcmp(f->code, code) == 0) {
+			return f->cls;
+		}
 	}
+	switch (status) {
+	case 401:
+	case 403:
+		return DIF_AUTH;
+	case 404:
+		return DIF_NOT_FOUND;
+	case 409:
+	case 412:
+		return DIF_CONFLICT;
+	case 429:
+	case 503:
+		return DIF_THROTTLED;
+	default:
+		return status / 100 == 2 ? DIF_OK : status >= 500 ? DIF_TRANSIENT : DIF_PERMANENT;
+	}
+}
+
+/* Names that would need an encoding in the path are none of a container, but for the '$' of $web.
+ */
+static bool is_container(const char *name)
+{
+	name += *name == '$';
+	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(name);
 }
 
 static bool open_store(void *self, struct dif_opening *o, struct dif_caps *caps)
 {
 	struct azure *s = self;
-	if (!azure_connect(s, o)) {
+	if (!is_container(s->container)) {
+		o->refuse(o, "container '%s' is not the name of a container", s->container);
 		return false;
 	}
-	s->hosts[0] = s->authority;
-	caps->hosts = s->hosts;
+	if (!azure_account_open(&s->account, o)) {
+		return false;
+	}
+	bool dollar = *s->container == '$';
+	s->base = o->fmt(o, "%s/%s%s", s->account.path, dollar ? "%24" : "", s->container + dollar);
+	caps->hosts = s->account.hosts;
 	caps->flags = DIF_CAP_COND | DIF_CAP_COND_REMOVE | DIF_CAP_LIST_META | DIF_CAP_UNIQUE_TAG |
 	              DIF_CAP_HEADERS;
 	caps->put_max = 5000ull << 20;
-	caps->delete_max = 1;
+	caps->delete_max = BATCH_MAX;
 	caps->list_max = ROWS_MAX;
 	caps->key_max = 1024;
 	caps->meta_max = 8192;
 	caps->digests[0] = DIF_MD5;
+	caps->renew_before_s = AZURE_RENEW_BEFORE_S;
 	caps->clock_window_s = 15 * 60;
+	caps->part_min = 1;
+	caps->part_max = 4000ull << 20;
+	caps->part_align = 1;
+	caps->part_count = BLOCKS_MAX;
+	caps->part_parallel = BLOCKS_PARALLEL;
+	caps->part_digest = DIF_MD5;
 	return true;
 }
 
@@ -123,7 +166,7 @@ static bool open_store(void *self, struct dif_opening *o, struct dif_caps *caps)
 struct azure_call azure_container(struct dif_op *op, const char *method)
 {
 	const struct azure *s = op->self;
-	return (struct azure_call){.method = method, .origin = s->origin, .path = s->base};
+	return (struct azure_call){.method = method, .path = s->base};
 }
 
 struct azure_call azure_blob(struct dif_op *op, const char *method, const char *key)
@@ -133,10 +176,9 @@ struct azure_call azure_blob(struct dif_op *op, const char *method, const char *
 	return c;
 }
 
-void azure_go(struct dif_op *op, struct azure_call *c, dif_step *next)
+const struct azure_account *azure_account_of(const struct dif_op *op)
 {
-	const struct azure *s = op->self;
-	azure_send(op, &s->signer, c, next);
+	return &((const struct azure *)op->self)->account;
 }
 
 /* --- descriptor --- */
@@ -144,15 +186,21 @@ void azure_go(struct dif_op *op, struct azure_call *c, dif_step *next)
 static const struct dif_store store = {
 	.c = {.size = sizeof(struct dif_store),
               .self_size = sizeof(struct azure),
+              .scratch_size = sizeof(struct azure_removal),
               .faults = faults,
-              .explain = explain,
+              .explain = azure_explain,
               .open = open_store,
-              .probe = azure_probe},
+              .probe = azure_probe,
+              .login = azure_account_login},
 	.list = azure_list,
 	.head = azure_head,
 	.get = azure_get,
 	.put = azure_put,
 	.remove = azure_remove,
+	.part_begin = azure_part_begin,
+	.part_put = azure_part_put,
+	.part_finish = azure_part_finish,
+	.part_abort = azure_part_abort,
 };
 
 static const struct dif_offer offers[] = {

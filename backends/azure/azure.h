@@ -4,29 +4,40 @@
 
 #include <difusor/plugin.h>
 
-#include "azure/shared_key.h"
+#include "azure/call.h"
 
 /* The ceiling of the host. A row with metadata is about 1.3 kB, so a page of 1,000 about 1.3 MB. */
 #define PAGE_MAX (8u << 20)
 #define ROWS_MAX 1000
+#define BATCH_MAX 256    /* the vendor's bound */
+#define BLOCKS_MAX 10000 /* of 50,000: their list is made in memory, and 4 GB blocks suffice */
+#define BLOCKS_PARALLEL 16
 
 /* Constant after open. */
 struct azure {
-	const char *account, *account_key, *connection_string, *container, *endpoint;
-	/* made by open */
-	struct azure_signer signer;
-	const char *origin, *authority;
+	struct azure_account account;
+	const char *container;
 	const char *base; /* the path of the container: [/account]/container */
-	const char *hosts[2];
+};
+
+/* What a remove knows of its keys so far. */
+struct azure_removal {
+	uint32_t next;
+	bool settled[BATCH_MAX];
 };
 
 struct azure_call azure_blob(struct dif_op *op, const char *method, const char *key);
 struct azure_call azure_container(struct dif_op *op, const char *method);
-void azure_go(struct dif_op *op, struct azure_call *c, dif_step *next);
-
-/* connect.c: from the options to signer, origin and base. False: refused. */
-bool azure_connect(struct azure *s, struct dif_opening *o);
+/* Class of a code, else of a status. */
+enum dif_class azure_class(int32_t status, const char *code);
+void azure_explain(struct dif_op *op, const struct dif_reply *r, const char **code,
+                   const char **what);
+/* The number that s begins with; UINT64_MAX: none. */
+uint64_t azure_decimal(const char *s);
+/* Conditions, headers and metadata of a put. */
+void azure_describe(struct dif_op *op, struct azure_call *c, const struct dif_put *in);
 
 dif_verb azure_probe, azure_list, azure_head, azure_get, azure_put, azure_remove;
+dif_verb azure_part_begin, azure_part_put, azure_part_finish, azure_part_abort;
 
 #endif

@@ -101,7 +101,7 @@ static void ask_page(struct dif_op *op, const struct dif_list *in, uint32_t max,
 	azure_ask(&c, "prefix", in->prefix);
 	azure_ask(&c, "restype", "container");
 	c.reply_max = PAGE_MAX;
-	azure_go(op, &c, next);
+	azure_send(op, &c, next);
 }
 
 void azure_list(struct dif_op *op)
@@ -124,8 +124,7 @@ void azure_probe(struct dif_op *op)
 
 /* --- head and get --- */
 
-/* The number that s begins with; UINT64_MAX: none. */
-static uint64_t decimal(const char *s)
+uint64_t azure_decimal(const char *s)
 {
 	uint64_t n = 0;
 	if (s == NULL || *s < '0' || *s > '9') {
@@ -144,11 +143,11 @@ static uint64_t decimal(const char *s)
 static uint64_t size_of(const struct dif_reply *r)
 {
 	if (r->status != 206) {
-		return decimal(host->field(r, "content-length", 0));
+		return azure_decimal(host->field(r, "content-length", 0));
 	}
 	const char *range = host->field(r, "content-range", 0);
 	const char *slash = range != NULL ? strchr(range, '/') : NULL;
-	return slash != NULL ? decimal(slash + 1) : UINT64_MAX;
+	return slash != NULL ? azure_decimal(slash + 1) : UINT64_MAX;
 }
 
 static void on_object(struct dif_op *op, const struct dif_reply *r)
@@ -205,7 +204,7 @@ static void ask_object(struct dif_op *op, const char *method)
 	if (in->sink != NULL) {
 		c.into = in;
 	}
-	azure_go(op, &c, on_object);
+	azure_send(op, &c, on_object);
 }
 
 void azure_head(struct dif_op *op)

@@ -1,4 +1,4 @@
-/* azure_write - put and remove.
+/* azure_write - put.
  *
  * A put is one Put Blob. The MD5 goes twice: Content-MD5 lets the service refuse other bytes, and
  * x-ms-blob-content-md5 is what lists and heads tell from then on. A put replaces every header and
@@ -27,6 +27,21 @@ static void on_put(struct dif_op *op, const struct dif_reply *r)
 	host->done(op, &res);
 }
 
+void azure_describe(struct dif_op *op, struct azure_call *c, const struct dif_put *in)
+{
+	struct dif_bytes d = in->blob->digest[DIF_MD5];
+	bool known = (in->blob->has & DIF_HAS(DIF_MD5)) != 0;
+	azure_field(c, "if-match", in->if_tag);
+	azure_field(c, "if-none-match", in->if_absent ? "*" : NULL);
+	azure_field(c, "x-ms-blob-cache-control", in->cache);
+	azure_field(c, "x-ms-blob-content-encoding", in->encoding);
+	azure_field(c, "x-ms-blob-content-md5", known ? host->enc(op, DIF_BASE64, d.p, d.n) : NULL);
+	azure_field(c, "x-ms-blob-content-type", in->type);
+	for (uint32_t i = 0; i < in->nmeta; i++) {
+		azure_field(c, host->fmt(op, "x-ms-meta-%s", in->meta[i].name), in->meta[i].value);
+	}
+}
+
 void azure_put(struct dif_op *op)
 {
 	const struct dif_put *in = op->in;
@@ -36,37 +51,9 @@ void azure_put(struct dif_op *op)
 		return;
 	}
 	struct dif_bytes d = in->blob->digest[DIF_MD5];
-	const char *md5 = host->enc(op, DIF_BASE64, d.p, d.n);
 	c.blob = in->blob;
-	azure_field(&c, "content-md5", md5);
-	azure_field(&c, "if-match", in->if_tag);
-	azure_field(&c, "if-none-match", in->if_absent ? "*" : NULL);
+	azure_field(&c, "content-md5", host->enc(op, DIF_BASE64, d.p, d.n));
 	azure_field(&c, "x-ms-blob-type", "BlockBlob");
-	azure_field(&c, "x-ms-blob-cache-control", in->cache);
-	azure_field(&c, "x-ms-blob-content-encoding", in->encoding);
-	azure_field(&c, "x-ms-blob-content-md5", md5);
-	azure_field(&c, "x-ms-blob-content-type", in->type);
-	for (uint32_t i = 0; i < in->nmeta; i++) {
-		azure_field(&c, host->fmt(op, "x-ms-meta-%s", in->meta[i].name), in->meta[i].value);
-	}
-	azure_go(op, &c, on_put);
-}
-
-static void on_removed(struct dif_op *op, const struct dif_reply *r)
-{
-	const char *code = host->field(r, "x-ms-error-code", 0);
-	bool gone = r->status == 404 && code != NULL && strcmp(code, "BlobNotFound") == 0;
-	if (gone || host->good(op, r)) {
-		host->item(op, &(struct dif_item){.cls = DIF_OK});
-		host->done(op, &(struct dif_result){0});
-	}
-}
-
-/* One key: caps.delete_max. */
-void azure_remove(struct dif_op *op)
-{
-	const struct dif_remove *in = op->in;
-	struct azure_call c = azure_blob(op, "DELETE", in->keys[0]);
-	azure_field(&c, "if-match", in->tags != NULL ? in->tags[0] : NULL);
-	azure_go(op, &c, on_removed);
+	azure_describe(op, &c, in);
+	azure_send(op, &c, on_put);
 }

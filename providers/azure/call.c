@@ -1,4 +1,8 @@
-/* shared_key - Azure Storage's Shared Key authorization.
+/* call - requests to Azure Storage, and who they come from.
+ *
+ *   an account's key   Shared Key authorization, below
+ *   a signature        goes along in the query as it was made
+ *   an identity        Authorization: Bearer and the token
  *
  *   string to sign   method, eleven standard fields (empty lines where absent), the x-ms-*
  *                    fields in order of name, /account/path as sent, the query's parameters decoded
@@ -6,9 +10,7 @@
  *
  * x-ms-date takes the place of Date, whose line stays empty.
  */
-#include "azure/shared_key.h"
-
-const struct dif_host *host;
+#include "azure/call.h"
 
 void azure_field(struct azure_call *c, const char *name, const char *value)
 {
@@ -74,7 +76,12 @@ static void add_folded(struct dif_text *t, const char *value)
 	}
 }
 
-static struct dif_bytes string_to_sign(struct dif_op *op, const struct azure_signer *s,
+static uint64_t length_of(const struct azure_call *c)
+{
+	return c->blob != NULL ? c->blob->size : c->text.n;
+}
+
+static struct dif_bytes string_to_sign(struct dif_op *op, const struct azure_account *a,
                                        const struct azure_call *c)
 {
 	/* "" is the line of Date */
@@ -87,8 +94,8 @@ static struct dif_bytes string_to_sign(struct dif_op *op, const struct azure_sig
 	for (uint32_t i = 0; i < DIF_LEN(before); i++) {
 		host->add(t, "%s\n", value_of(c, before[i]));
 	}
-	if (c->blob != NULL && c->blob->size > 0) {
-		host->add(t, "%llu", (unsigned long long)c->blob->size);
+	if (length_of(c) > 0) {
+		host->add(t, "%llu", (unsigned long long)length_of(c));
 	}
 	host->add(t, "\n");
 	for (uint32_t i = 0; i < DIF_LEN(after); i++) {
@@ -101,52 +108,84 @@ static struct dif_bytes string_to_sign(struct dif_op *op, const struct azure_sig
 			host->add(t, "\n");
 		}
 	}
-	host->add(t, "/%s%s", s->account, c->path);
+	host->add(t, "/%s%s", a->name, c->path);
 	for (uint32_t i = 0; i < c->nquery; i++) {
 		host->add(t, "\n%s:%s", c->query[i].name, c->query[i].value);
 	}
 	return host->end(t);
 }
 
-static void authorize(struct dif_op *op, const struct azure_signer *s, struct azure_call *c)
+/* Fields in order of name, and who asks. */
+static void authorize(struct dif_op *op, struct azure_call *c)
 {
+	const struct azure_account *a = azure_account_of(op);
 	azure_field(c, "x-ms-date", host->date(op, DIF_DATE_HTTP, host->now(op)));
-	azure_field(c, "x-ms-version", AZURE_VERSION);
 	sort(c);
-	struct dif_bytes mac = host->hmac(op, DIF_SHA256, s->key, string_to_sign(op, s, c));
-	azure_field(c, "authorization",
-	            host->fmt(op, "SharedKey %s:%s", s->account,
-	                      host->enc(op, DIF_BASE64, mac.p, mac.n)));
+	if (a->way == AZURE_SAS) {
+		return;
+	}
+	if (a->way != AZURE_ACCOUNT_KEY) {
+		azure_field(c, "authorization", host->fmt(op, "Bearer %s", op->cred->part[0]));
+		return;
+	}
+	struct dif_bytes mac = host->hmac(op, DIF_SHA256, a->secret, string_to_sign(op, a, c));
+	azure_field(
+		c, "authorization",
+		host->fmt(op, "SharedKey %s:%s", a->name, host->enc(op, DIF_BASE64, mac.p, mac.n)));
 }
 
-static const char *url_of(struct dif_op *op, const struct azure_call *c)
+/* Path and query as sent. */
+static void add_target(struct dif_op *op, struct dif_text *t, const struct azure_call *c)
 {
-	struct dif_text *t = host->text(op);
-	host->add(t, "%s%s", c->origin, c->path);
+	const struct azure_account *a = azure_account_of(op);
+	host->add(t, "%s", c->path);
 	for (uint32_t i = 0; i < c->nquery; i++) {
 		const char *value = c->query[i].value;
 		host->add(t, "%c%s=%s", i > 0 ? '&' : '?', c->query[i].name,
 		          host->enc(op, DIF_QUERY, value, strlen(value)));
 	}
+	if (a->way == AZURE_SAS) {
+		host->add(t, "%c%s", c->nquery > 0 ? '&' : '?', op->cred->part[0]);
+	}
+}
+
+static const char *url_of(struct dif_op *op, const struct azure_call *c)
+{
+	struct dif_text *t = host->text(op);
+	host->add(t, "%s", azure_account_of(op)->origin);
+	add_target(op, t, c);
 	return host->end(t).p;
 }
 
-void azure_send(struct dif_op *op, const struct azure_signer *signer, struct azure_call *c,
-                dif_step *next)
+void azure_inner(struct dif_op *op, struct azure_call *c, struct dif_text *t)
 {
-	authorize(op, signer, c);
+	authorize(op, c);
+	host->add(t, "%s ", c->method);
+	add_target(op, t, c);
+	host->add(t, " HTTP/1.1\r\n");
+	for (uint32_t i = 0; i < c->nfields; i++) {
+		host->add(t, "%s: %s\r\n", c->fields[i].name, c->fields[i].value);
+	}
+	host->add(t, "content-length: 0\r\n\r\n");
+}
+
+void azure_send(struct dif_op *op, struct azure_call *c, dif_step *next)
+{
+	azure_field(c, "x-ms-version", AZURE_VERSION);
+	authorize(op, c);
 	if (c->overflow) {
 		host->fail(op, DIF_PERMANENT, "", "more than %u header fields", AZURE_FIELDS);
 		return;
 	}
-	struct dif_piece body = {.blob = c->blob, .length = c->blob != NULL ? c->blob->size : 0};
+	struct dif_piece body = {.bytes = c->text, .blob = c->blob};
+	body.length = c->blob != NULL ? c->blob->size : 0;
 	struct dif_http h = {
 		.method = c->method,
 		.url = url_of(op, c),
 		.fields = c->fields,
 		.nfields = c->nfields,
 		.body = &body,
-		.npieces = c->blob != NULL ? 1 : 0,
+		.npieces = c->blob != NULL || c->text.n > 0 ? 1 : 0,
 		.reply_max = c->reply_max,
 	};
 	if (c->into != NULL) {
