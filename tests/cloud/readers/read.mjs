@@ -1,7 +1,8 @@
 // Reads back every object of a store with a client that is not ours, and prints one line of JSON for each:
 // {key, sha256, size, type, encoding, cache, meta}. The bytes are hashed as decoded.
 //
-//   node read.mjs STORE.ini          lines "name = value" as the server scripts print them; the CA by NODE_EXTRA_CA_CERTS
+//   node read.mjs STORE.ini              lines "name = value" as the server scripts print them; the CA by NODE_EXTRA_CA_CERTS
+//   node read.mjs STORE.ini KEY...       first puts these objects, as a stranger would (S3 and Azure)
 //
 // S3 and Azure are read by their vendors' SDKs, GCS by its JSON API here (the vendor's SDK is not needed to list and get).
 import crypto from 'node:crypto';
@@ -11,6 +12,8 @@ import zlib from 'node:zlib';
 const AT_ONCE = 16;
 const ini = Object.fromEntries(fs.readFileSync(process.argv[2], 'utf8').split('\n')
 	.map((line) => /^(\w+)\s*=\s*(.*)$/.exec(line)).filter(Boolean).map((m) => [m[1], m[2]]));
+
+const planted = process.argv.slice(3);
 
 function tell(key, body, type, encoding, cache, meta) {
 	const bytes = encoding === 'gzip' ? zlib.gunzipSync(body) : body;
@@ -29,9 +32,12 @@ async function each(keys, read) {
 }
 
 async function s3() {
-	const { S3Client, ListObjectsV2Command, GetObjectCommand } = await import('@aws-sdk/client-s3');
+	const { S3Client, ListObjectsV2Command, GetObjectCommand, PutObjectCommand } = await import('@aws-sdk/client-s3');
 	const client = new S3Client({ region: 'us-east-1', endpoint: ini.endpoint, forcePathStyle: true,
 		credentials: { accessKeyId: ini.access_key_id, secretAccessKey: ini.secret_access_key } });
+	for (const Key of planted) {
+		await client.send(new PutObjectCommand({ Bucket: ini.bucket, Key, Body: `precious ${Key}` }));
+	}
 	async function* keys() {
 		let token;
 		do {
@@ -52,6 +58,10 @@ async function azure() {
 	const { BlobServiceClient, StorageSharedKeyCredential } = await import('@azure/storage-blob');
 	const service = new BlobServiceClient(ini.endpoint, new StorageSharedKeyCredential(ini.account, ini.account_key));
 	const container = service.getContainerClient(ini.container);
+	for (const name of planted) {
+		const text = `precious ${name}`;
+		await container.getBlockBlobClient(name).upload(text, text.length);
+	}
 	async function* keys() {
 		for await (const blob of container.listBlobsFlat()) {
 			yield blob.name;
