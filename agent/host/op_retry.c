@@ -89,8 +89,10 @@ static bool mend_auth(struct dif_op_run *r)
 		r->has_set_clock = true;
 		return true;
 	}
-	if (i->offer->verbs->login == NULL || r->has_logged_in) {
-		return false;
+	const struct dif_credential *used = r->attempt->credential;
+	bool is_fixed = used != NULL && used->cred.expires == INT64_MAX;
+	if (i->offer->verbs->login == NULL || r->has_logged_in || is_fixed) {
+		return false; /* what never ends comes from the section, and would come again */
 	}
 	r->has_logged_in = true;
 	dif_login_drop(i, r->version);

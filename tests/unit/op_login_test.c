@@ -105,6 +105,23 @@ TEST(without_a_login_auth_is_the_outcome_at_once)
 	opkit_free(k);
 }
 
+TEST(a_credential_that_never_ends_is_not_asked_for_again)
+{
+	UNUSED_STATE;
+	struct opkit *k = opkit_new(true);
+	struct seen s = {0};
+	expect_login(k, "{\"token\":\"token-0001\",\"lives\":0}");
+	for (unsigned n = 1; n <= 2; n++) {
+		expect_get(k, "authorization: token-0001", &(struct script_reply){.status = 403});
+		opkit_get(k, "k", &s);
+		opkit_until(k, &s.calls, n);
+		assert_int_equal(s.err.cls, DIF_AUTH);
+		assert_int_equal(s.attempts, 1);
+	}
+	assert_int_equal(logins(k), 1);
+	opkit_free(k);
+}
+
 TEST(a_refused_login_fails_all_that_wait_and_is_not_asked_again_at_once)
 {
 	UNUSED_STATE;
@@ -346,6 +363,7 @@ int main(void)
 		cmocka_unit_test(a_dead_token_costs_one_login_whoever_used_it),
 		cmocka_unit_test(after_one_login_auth_is_the_outcome),
 		cmocka_unit_test(without_a_login_auth_is_the_outcome_at_once),
+		cmocka_unit_test(a_credential_that_never_ends_is_not_asked_for_again),
 		cmocka_unit_test(
 			a_refused_login_fails_all_that_wait_and_is_not_asked_again_at_once),
 		cmocka_unit_test(what_a_login_does_not_find_is_not_the_object),

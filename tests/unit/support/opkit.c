@@ -173,8 +173,10 @@ static void on_login(struct dif_op *op, const struct dif_reply *r)
 		return;
 	}
 	int64_t lives = (int64_t)host->num(op, host->get(t, "lives"), 1000000);
-	host->done(op, &(struct dif_result){.cred = {.part = {host->str(host->get(t, "token"))},
-	                                             .expires = host->now(op) + lives}});
+	host->done(op,
+	           &(struct dif_result){
+			   .cred = {.part = {host->str(host->get(t, "token"))},
+	                            .expires = lives == 0 ? INT64_MAX : host->now(op) + lives}});
 }
 
 static void login(struct dif_op *op)
