@@ -20,30 +20,7 @@ static const struct dif_option options[] = {
          .min = 1,
          .max = 64,
          .env = "AWS_REGION AWS_DEFAULT_REGION",
-         .offset = offsetof(struct s3, signer.region)},
-	{.name = "access_key_id",
-         .help = "who signs",
-         .type = DIF_STRING,
-         .min = 1,
-         .max = 128,
-         .env = "AWS_ACCESS_KEY_ID",
-         .offset = offsetof(struct s3, signer.id)},
-	{.name = "secret_access_key",
-         .help = "the secret that belongs to access_key_id",
-         .type = DIF_STRING,
-         .flags = DIF_SECRET,
-         .min = 1,
-         .max = 256,
-         .env = "AWS_SECRET_ACCESS_KEY",
-         .offset = offsetof(struct s3, signer.secret)},
-	{.name = "session_token",
-         .help = "the token of a temporary credential",
-         .type = DIF_STRING,
-         .flags = DIF_SECRET,
-         .min = 1,
-         .max = 4096,
-         .env = "AWS_SESSION_TOKEN",
-         .offset = offsetof(struct s3, signer.token)},
+         .offset = offsetof(struct s3, region)},
 	{.name = "endpoint",
          .help = "another server that speaks S3; without it, that of AWS in the region",
          .type = DIF_URL,
@@ -80,6 +57,7 @@ static const struct dif_option options[] = {
          .type = DIF_ENUM,
          .choices = "auto none md5 sha256 crc32c",
          .offset = offsetof(struct s3, checksum)},
+	AWS_LOGIN_OPTIONS(struct s3, login),
 };
 
 /* Code before status: the same status stands for several codes. */
@@ -95,6 +73,7 @@ static const struct dif_fault faults[] = {
 	{400, "XAmzContentChecksumMismatch", DIF_INTEGRITY},
 	{403, "RequestTimeTooSkewed", DIF_AUTH}, /* the host sets its clock by the reply */
 	{404, "NoSuchBucket", DIF_PERMANENT},
+	AWS_LOGIN_FAULTS,
 	{0, "SlowDown", DIF_THROTTLED},
 	{0, "Throttling", DIF_THROTTLED},
 	{0, "ThrottlingException", DIF_THROTTLED},
@@ -125,9 +104,9 @@ static const char *elsewhere(struct dif_op *op, const struct dif_reply *r, const
 	if (r->status != 301 && r->status != 307 && r->status != 400) {
 		return NULL;
 	}
-	if (*region != '\0' && strcmp(region, s->signer.region) != 0) {
+	if (*region != '\0' && strcmp(region, s->region) != 0) {
 		return host->fmt(op, "bucket '%s' is in region '%.64s', not '%s': set region",
-		                 s->bucket, region, s->signer.region);
+		                 s->bucket, region, s->region);
 	}
 	if (r->status != 400 && *endpoint != '\0') {
 		return host->fmt(op, "bucket '%s' must be addressed as '%.255s': set endpoint",
@@ -139,14 +118,7 @@ static const char *elsewhere(struct dif_op *op, const struct dif_reply *r, const
 static void explain(struct dif_op *op, const struct dif_reply *r, const char **code,
                     const char **what)
 {
-	const struct dif_node *e = NULL;
-	if (r->body.n > 0) {
-		e = host->get(host->parse(op, DIF_AS_XML, r->body), "Error");
-	}
-	if (e != NULL) {
-		*code = host->str(host->get(e, "Code"));
-		*what = host->str(host->get(e, "Message"));
-	}
+	const struct dif_node *e = aws_explain(op, r, code, what);
 	const char *hint = elsewhere(op, r, e);
 	if (hint != NULL) {
 		*what = hint;
@@ -164,12 +136,6 @@ const struct s3_checksum s3_checksums[] = {
 
 /* --- open --- */
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-	return n > m && strcmp(s + n - m, end) == 0;
-}
-
 /* No bucket has a name below an address, a machine of the LAN (its name may end in a digit too), or
  * localhost. */
 static bool is_local(const char *authority)
@@ -179,30 +145,19 @@ static bool is_local(const char *authority)
 	       (n == 9 && memcmp(authority, "localhost", n) == 0);
 }
 
-/* The scheme's own port is not part of the Host header, so it must not be signed either. */
-static const char *without_port(struct dif_opening *o, const char *scheme, const char *authority)
-{
-	const char *port = strcmp(scheme, "https") == 0 ? ":443" : ":80";
-	if (!ends_with(authority, port)) {
-		return authority;
-	}
-	return o->fmt(o, "%.*s", (int)(strlen(authority) - strlen(port)), authority);
-}
-
 static bool open_address(struct s3 *s, struct dif_opening *o)
 {
 	const char *authority = NULL, *path = NULL;
 	const char *url = s->endpoint;
 	if (url == NULL) {
-		bool china = strncmp(s->signer.region, "cn-", 3) == 0;
-		url = o->fmt(o, "https://s3.%s.amazonaws.com%s", s->signer.region,
-		             china ? ".cn" : "");
+		bool china = strncmp(s->region, "cn-", 3) == 0;
+		url = o->fmt(o, "https://s3.%s.amazonaws.com%s", s->region, china ? ".cn" : "");
 	}
 	if (!o->url(o, url, &s->scheme, &authority, &path)) {
 		o->refuse(o, "endpoint '%s' is not a URL: write https://host", url);
 		return false;
 	}
-	authority = without_port(o, s->scheme, authority);
+	authority = aws_host(o, s->scheme, authority);
 	size_t n = strlen(path);
 	while (n > 0 && path[n - 1] == '/') {
 		n--;
@@ -246,21 +201,16 @@ static bool is_bucket(const char *name)
 static bool open_store(void *self, struct dif_opening *o, struct dif_caps *caps)
 {
 	struct s3 *s = self;
-	s->signer.service = "s3";
 	if (!is_bucket(s->bucket)) {
 		o->refuse(o, "bucket '%s' is not the name of a bucket", s->bucket);
-		return false;
-	}
-	if (s->signer.id == NULL || s->signer.secret == NULL) {
-		o->refuse(o, "no credential: set access_key_id and secret_access_key, or "
-		             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment");
 		return false;
 	}
 	if (s->kms_key != NULL && (s->sse == NULL || strcmp(s->sse, "AES256") == 0)) {
 		o->refuse(o, "kms_key has no effect without sse = aws:kms");
 		return false;
 	}
-	if (!open_address(s, o) || !open_checksum(s, o, caps)) {
+	if (!open_address(s, o) || !open_checksum(s, o, caps) ||
+	    !aws_login_open(&s->login, o, s->region, s->hosts + 1)) {
 		return false;
 	}
 	caps->hosts = s->hosts;
@@ -270,11 +220,18 @@ static bool open_store(void *self, struct dif_opening *o, struct dif_caps *caps)
 	caps->list_max = KEYS_MAX;
 	caps->key_max = 1024;
 	caps->meta_max = 2048;
-	caps->clock_window_s = 15 * 60;
+	caps->renew_before_s = AWS_RENEW_BEFORE_S;
+	caps->clock_window_s = AWS_CLOCK_WINDOW_S;
 	return true;
 }
 
 /* --- calls --- */
+
+const struct aws_login *aws_login_of(const struct dif_op *op)
+{
+	const struct s3 *s = op->self;
+	return &s->login;
+}
 
 const char *s3_key_path(struct dif_op *op, const char *key)
 {
@@ -298,7 +255,8 @@ struct aws_call s3_call(struct dif_op *op, const char *method, const char *path)
 void s3_send(struct dif_op *op, struct aws_call *c, dif_step *next)
 {
 	const struct s3 *s = op->self;
-	aws_send(op, &s->signer, c, next);
+	struct aws_signer who = aws_signer(op, s->region, "s3");
+	aws_send(op, &who, c, next);
 }
 
 /* --- descriptor --- */
@@ -306,10 +264,12 @@ void s3_send(struct dif_op *op, struct aws_call *c, dif_step *next)
 static const struct dif_store store = {
 	.c = {.size = sizeof(struct dif_store),
               .self_size = sizeof(struct s3),
+              .scratch_size = sizeof(struct aws_login_work),
               .faults = faults,
               .explain = explain,
               .open = open_store,
-              .probe = s3_probe},
+              .probe = s3_probe,
+              .login = aws_login},
 	.list = s3_list,
 	.head = s3_head,
 	.get = s3_get,

@@ -4,7 +4,7 @@
 
 #include <difusor/plugin.h>
 
-#include "aws/sigv4.h"
+#include "aws/login.h"
 
 /* The ceiling of the host. A page of 1,000 rows is about 0.4 MB; with keys of 1,024 bytes, every
  * one written as %XX, 3.5 MB. */
@@ -19,13 +19,13 @@ struct s3_checksum {
 
 /* Constant after open. */
 struct s3 {
-	const char *bucket, *endpoint, *storage_class, *sse, *kms_key, *checksum;
+	const char *bucket, *region, *endpoint, *storage_class, *sse, *kms_key, *checksum;
 	uint32_t path_style;
-	struct aws_signer signer;
+	struct aws_login login;
 	/* made by open */
 	const char *scheme, *authority;
 	const char *base; /* what stands before "/key" in a path */
-	const char *hosts[2];
+	const char *hosts[1 + AWS_LOGIN_HOSTS + 1];
 	const struct s3_checksum *guard; /* besides the signed payload hash; NULL: nothing */
 	uint32_t unsigned_payload;
 };

@@ -11,6 +11,16 @@
 
 const struct dif_host *host;
 
+const char *aws_host(struct dif_opening *o, const char *scheme, const char *authority)
+{
+	const char *port = strcmp(scheme, "https") == 0 ? ":443" : ":80";
+	size_t n = strlen(authority), m = strlen(port);
+	if (n <= m || strcmp(authority + n - m, port) != 0) {
+		return authority;
+	}
+	return o->fmt(o, "%.*s", (int)(n - m), authority);
+}
+
 void aws_field(struct aws_call *c, const char *name, const char *value)
 {
 	if (value == NULL || *value == '\0') {

@@ -14,9 +14,9 @@ extern const struct dif_host *host;
 
 #define AWS_FIELDS 40 /* 10 of metadata and about 20 of our own at most */
 
-/* Who signs, and for which service. Constant after open. */
+/* Who signs, and for which service. */
 struct aws_signer {
-	const char *id, *secret, *token; /* token NULL: none */
+	const char *id, *secret, *token; /* token NULL or "": none */
 	const char *region, *service;
 };
 
@@ -36,6 +36,9 @@ struct aws_call {
 	uint64_t reply_max;
 };
 
+/* For open: authority without the scheme's own port, which is not part of the Host header, so it
+ * must not be signed either. */
+const char *aws_host(struct dif_opening *o, const char *scheme, const char *authority);
 /* Adds a field; a value that is NULL or "" is left out. */
 void aws_field(struct aws_call *c, const char *name, const char *value);
 /* Signs with the time of now and sends; sorts the fields. Ends the op where there is no room for a

@@ -441,7 +441,8 @@ TEST(where_a_bucket_lives)
 TEST(what_cannot_work_is_refused_when_it_opens)
 {
 	UNUSED_STATE;
-	check_refused("[store t]\nplugin = s3\nbucket = bucket\n", "access_key_id");
+	check_refused("[store t]\nplugin = s3\nbucket = bucket\naccess_key_id = a\n",
+	              "go together");
 	check_refused(INI "kms_key = k\n", "sse = aws:kms");
 	check_refused(INI "checksum = none\nendpoint = http://127.0.0.1:9\n", "https");
 	check_refused(INI "checksum = md4\n", "checksum");
