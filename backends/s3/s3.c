@@ -218,6 +218,12 @@ static bool open_store(void *self, struct dif_opening *o, struct dif_caps *caps)
 	caps->put_max = 5ull << 30;
 	caps->delete_max = KEYS_MAX;
 	caps->list_max = KEYS_MAX;
+	caps->part_min = 5ull << 20;
+	caps->part_max = 5ull << 30;
+	caps->part_align = 1;
+	caps->part_count = 10000;
+	caps->part_parallel = PARTS_AT_ONCE;
+	caps->part_digest = s->unsigned_payload ? DIF_NO_DIGEST : DIF_SHA256;
 	caps->key_max = 1024;
 	caps->meta_max = 2048;
 	caps->renew_before_s = AWS_RENEW_BEFORE_S;
@@ -275,6 +281,10 @@ static const struct dif_store store = {
 	.get = s3_get,
 	.put = s3_put,
 	.remove = s3_remove,
+	.part_begin = s3_part_begin,
+	.part_put = s3_part_put,
+	.part_finish = s3_part_finish,
+	.part_abort = s3_part_abort,
 };
 
 static const struct dif_offer offers[] = {

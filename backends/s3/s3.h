@@ -11,6 +11,9 @@
 #define PAGE_MAX (8u << 20)
 #define KEYS_MAX 1000 /* rows of a page, keys of one bulk delete */
 
+#define PARTS_AT_ONCE 8 /* of one object; some servers hold a lock for each */
+#define S3_NAMESPACE "http://s3.amazonaws.com/doc/2006-03-01/"
+
 /* A digest that goes up, and comes back, in a header of its own. */
 struct s3_checksum {
 	const char *name, *field;
@@ -36,9 +39,17 @@ struct aws_call s3_call(struct dif_op *op, const char *method, const char *path)
 const char *s3_key_path(struct dif_op *op, const char *key);
 const char *s3_bucket_path(struct dif_op *op);
 void s3_send(struct dif_op *op, struct aws_call *c, dif_step *next);
+/* What a put says of its object, but its conditions, which stand beside. */
+void s3_add_headers(struct dif_op *op, struct aws_call *c, const struct dif_put *in);
+void s3_add_conditions(struct aws_call *c, const struct dif_put *in);
+/* The payload hash of a body. False: its digest is not known, and the op has failed. */
+bool s3_sign_body(struct dif_op *op, struct aws_call *c, const struct dif_blob *b);
+/* True: the condition was lost to a key that is gone, and the op has failed. */
+bool s3_is_lost(struct dif_op *op, const struct dif_reply *r, const struct dif_put *in);
 /* Tag, type, digests and the like from the header of a reply. */
 void s3_describe(struct dif_op *op, const struct dif_reply *r, struct dif_object *o);
 
 dif_verb s3_probe, s3_list, s3_head, s3_get, s3_put, s3_remove;
+dif_verb s3_part_begin, s3_part_put, s3_part_finish, s3_part_abort;
 
 #endif

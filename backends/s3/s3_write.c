@@ -9,24 +9,23 @@
 /* --- put --- */
 
 /* If-Match on a key that is gone is answered 404: the condition was lost all the same. */
-static bool is_lost(struct dif_op *op, const struct dif_reply *r)
+bool s3_is_lost(struct dif_op *op, const struct dif_reply *r, const struct dif_put *in)
 {
-	const struct dif_put *in = op->in;
 	if (r->status != 404 || in->if_tag == NULL) {
 		return false;
 	}
 	const struct dif_node *e = host->parse(op, DIF_AS_XML, r->body);
-	return strcmp(host->str(host->get(e, "Error.Code")), "NoSuchKey") == 0;
+	if (strcmp(host->str(host->get(e, "Error.Code")), "NoSuchKey") != 0) {
+		return false;
+	}
+	host->fail(op, DIF_CONFLICT, "NoSuchKey", "the key is gone");
+	return true;
 }
 
 static void on_put(struct dif_op *op, const struct dif_reply *r)
 {
 	const struct dif_put *in = op->in;
-	if (is_lost(op, r)) {
-		host->fail(op, DIF_CONFLICT, "NoSuchKey", "the key is gone");
-		return;
-	}
-	if (!host->good(op, r)) {
+	if (s3_is_lost(op, r, in) || !host->good(op, r)) {
 		return;
 	}
 	struct dif_result res = {.object = {.key = in->key, .size = in->blob->size}};
@@ -38,21 +37,24 @@ static void on_put(struct dif_op *op, const struct dif_reply *r)
 	host->done(op, &res);
 }
 
-static void add_headers(struct dif_op *op, struct aws_call *c)
+void s3_add_headers(struct dif_op *op, struct aws_call *c, const struct dif_put *in)
 {
 	const struct s3 *s = op->self;
-	const struct dif_put *in = op->in;
 	aws_field(c, "content-type", in->type);
 	aws_field(c, "content-encoding", in->encoding);
 	aws_field(c, "cache-control", in->cache);
-	aws_field(c, "if-match", in->if_tag);
-	aws_field(c, "if-none-match", in->if_absent ? "*" : NULL);
 	aws_field(c, "x-amz-storage-class", s->storage_class);
 	aws_field(c, "x-amz-server-side-encryption", s->sse);
 	aws_field(c, "x-amz-server-side-encryption-aws-kms-key-id", s->kms_key);
 	for (uint32_t i = 0; i < in->nmeta; i++) {
 		aws_field(c, host->fmt(op, "x-amz-meta-%s", in->meta[i].name), in->meta[i].value);
 	}
+}
+
+void s3_add_conditions(struct aws_call *c, const struct dif_put *in)
+{
+	aws_field(c, "if-match", in->if_tag);
+	aws_field(c, "if-none-match", in->if_absent ? "*" : NULL);
 }
 
 static bool knows(struct dif_op *op, const struct dif_blob *b, uint32_t digest)
@@ -64,6 +66,20 @@ static bool knows(struct dif_op *op, const struct dif_blob *b, uint32_t digest)
 	return false;
 }
 
+bool s3_sign_body(struct dif_op *op, struct aws_call *c, const struct dif_blob *b)
+{
+	const struct s3 *s = op->self;
+	c->payload = "UNSIGNED-PAYLOAD";
+	if (s->unsigned_payload) {
+		return true;
+	}
+	if (!knows(op, b, DIF_SHA256)) {
+		return false;
+	}
+	c->payload = host->enc(op, DIF_HEX, b->digest[DIF_SHA256].p, 32);
+	return true;
+}
+
 void s3_put(struct dif_op *op)
 {
 	const struct s3 *s = op->self;
@@ -73,7 +89,8 @@ void s3_put(struct dif_op *op)
 	struct aws_call c = s3_call(op, "PUT", s3_key_path(op, in->key));
 	c.body = &body;
 	c.npieces = 1;
-	add_headers(op, &c);
+	s3_add_headers(op, &c, in);
+	s3_add_conditions(&c, in);
 	if (s->guard != NULL) {
 		if (!knows(op, b, s->guard->digest)) {
 			return;
@@ -81,14 +98,9 @@ void s3_put(struct dif_op *op)
 		struct dif_bytes d = b->digest[s->guard->digest];
 		aws_field(&c, s->guard->field, host->enc(op, DIF_BASE64, d.p, d.n));
 	}
-	c.payload = "UNSIGNED-PAYLOAD";
-	if (!s->unsigned_payload) {
-		if (!knows(op, b, DIF_SHA256)) {
-			return;
-		}
-		c.payload = host->enc(op, DIF_HEX, b->digest[DIF_SHA256].p, 32);
+	if (s3_sign_body(op, &c, b)) {
+		s3_send(op, &c, on_put);
 	}
-	s3_send(op, &c, on_put);
 }
 
 /* --- remove --- */
@@ -156,7 +168,7 @@ static void on_removed(struct dif_op *op, const struct dif_reply *r)
 static void remove_many(struct dif_op *op, const struct dif_remove *in)
 {
 	struct dif_text *t = host->text(op);
-	host->add(t, "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+	host->add(t, "<Delete xmlns=\"" S3_NAMESPACE "\">");
 	for (uint32_t i = 0; i < in->n; i++) {
 		host->add(t, "<Object><Key>%s</Key></Object>",
 		          host->enc(op, DIF_XML, in->keys[i], strlen(in->keys[i])));

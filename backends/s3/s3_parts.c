@@ -1,0 +1,154 @@
+/* s3_parts - large objects in parts.
+ *
+ * The upload's id is the upload, the ETag of a part its token. A part that is sent again replaces
+ * itself, so nothing has to be asked before. The headers of the object go with the first request,
+ * its conditions with the last.
+ *
+ * The last request is answered 200 before the store knows how it ends; only the root of the body
+ * tells. An upload that is gone is 404, which the caller begins again.
+ */
+#include "s3.h"
+
+static const char *query(struct dif_op *op, const char *value)
+{
+	return host->enc(op, DIF_QUERY, value, strlen(value));
+}
+
+static struct aws_call call(struct dif_op *op, const char *method)
+{
+	const struct dif_part *in = op->in;
+	struct aws_call c = s3_call(op, method, s3_key_path(op, in->put->key));
+	if (in->upload != NULL) {
+		c.query = host->fmt(op, "uploadId=%s", query(op, in->upload));
+	}
+	return c;
+}
+
+/* --- begin --- */
+
+static void on_begun(struct dif_op *op, const struct dif_reply *r)
+{
+	const struct dif_node *t = host->tree(op, r, DIF_AS_XML, "InitiateMultipartUploadResult");
+	if (t == NULL) {
+		return;
+	}
+	const char *id = host->str(host->get(t, "UploadId"));
+	if (*id == '\0') {
+		host->refuse(op, r, "", "the reply tells no UploadId");
+		return;
+	}
+	host->done(op, &(struct dif_result){.upload = id});
+}
+
+void s3_part_begin(struct dif_op *op)
+{
+	const struct dif_part *in = op->in;
+	struct aws_call c = call(op, "POST");
+	c.query = "uploads=";
+	s3_add_headers(op, &c, in->put);
+	s3_send(op, &c, on_begun);
+}
+
+/* --- a part --- */
+
+static void on_part(struct dif_op *op, const struct dif_reply *r)
+{
+	const struct dif_part *in = op->in;
+	const char *tag = host->field(r, "etag", 0);
+	if (!host->good(op, r)) {
+		return;
+	}
+	if (tag == NULL || *tag == '\0') {
+		host->refuse(op, r, "", "the reply tells no ETag");
+		return;
+	}
+	host->done(op, &(struct dif_result){.token = tag, .accepted = in->blob->size});
+}
+
+void s3_part_put(struct dif_op *op)
+{
+	const struct dif_part *in = op->in;
+	struct dif_piece body = {.blob = in->blob, .length = in->blob->size};
+	struct aws_call c = call(op, "PUT");
+	c.query = host->fmt(op, "partNumber=%u&%s", in->number, c.query);
+	c.body = &body;
+	c.npieces = 1;
+	if (s3_sign_body(op, &c, in->blob)) {
+		s3_send(op, &c, on_part);
+	}
+}
+
+/* --- finish --- */
+
+/* Some write the tag here without the quotes that it has everywhere else. */
+static const char *quoted(struct dif_op *op, const char *tag)
+{
+	return *tag == '"' || *tag == '\0' ? tag : host->fmt(op, "\"%s\"", tag);
+}
+
+static void on_finished(struct dif_op *op, const struct dif_reply *r)
+{
+	const struct dif_part *in = op->in;
+	if (s3_is_lost(op, r, in->put)) {
+		return;
+	}
+	if (r->status == 200) {
+		const struct dif_node *x = host->parse(op, DIF_AS_XML, r->body);
+		const char *code = host->str(host->get(x, "Error.Code"));
+		if (*code != '\0') {
+			host->refuse(op, r, code, host->str(host->get(x, "Error.Message")));
+			return;
+		}
+	}
+	const struct dif_node *t = host->tree(op, r, DIF_AS_XML, "CompleteMultipartUploadResult");
+	if (t == NULL) {
+		return;
+	}
+	const char *tag = quoted(op, host->str(host->get(t, "ETag")));
+	if (*tag == '\0') {
+		host->refuse(op, r, "", "the reply tells no ETag");
+		return;
+	}
+	host->done(op, &(struct dif_result){.object = {.key = in->put->key,
+	                                               .tag = tag,
+	                                               .size = in->put->blob->size}});
+}
+
+void s3_part_finish(struct dif_op *op)
+{
+	const struct dif_part *in = op->in;
+	struct dif_text *t = host->text(op);
+	host->add(t, "<CompleteMultipartUpload xmlns=\"" S3_NAMESPACE "\">");
+	for (uint32_t i = 0; i < in->ntokens; i++) {
+		const char *tag = host->enc(op, DIF_XML, in->tokens[i], strlen(in->tokens[i]));
+		host->add(t, "<Part><PartNumber>%u</PartNumber><ETag>%s</ETag></Part>", i + 1, tag);
+	}
+	host->add(t, "</CompleteMultipartUpload>");
+	struct dif_piece body = {.bytes = host->end(t)};
+	struct aws_call c = call(op, "POST");
+	c.body = &body;
+	c.npieces = 1;
+	aws_field(&c, "content-type", "application/xml");
+	s3_add_conditions(&c, in->put);
+	s3_send(op, &c, on_finished);
+}
+
+/* --- abort --- */
+
+static void on_aborted(struct dif_op *op, const struct dif_reply *r)
+{
+	const struct dif_node *e = NULL;
+	if (r->status == 404) {
+		e = host->parse(op, DIF_AS_XML, r->body);
+	}
+	bool gone = strcmp(host->str(host->get(e, "Error.Code")), "NoSuchUpload") == 0;
+	if (gone || host->good(op, r)) {
+		host->done(op, &(struct dif_result){0});
+	}
+}
+
+void s3_part_abort(struct dif_op *op)
+{
+	struct aws_call c = call(op, "DELETE");
+	s3_send(op, &c, on_aborted);
+}
