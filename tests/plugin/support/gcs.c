@@ -7,9 +7,6 @@
 #include "host/crypto.h"
 #include "tests/unit/support/rsa_key.h"
 
-struct store *st;
-struct script *s;
-
 const char *gcs_file(const char *name, const char *text)
 {
 	const char *path = test_path(name);

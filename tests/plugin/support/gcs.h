@@ -4,6 +4,7 @@
 #define DIF_TESTS_GCS_H
 
 #include "tests/plugin/support/checks.h"
+#include "tests/plugin/support/running.h"
 
 #define GCS "https://storage.googleapis.com"
 #define TOKEN_URI "https://oauth2.googleapis.com/token"
@@ -21,9 +22,6 @@
 #define ERROR(code, reason, message)                                                          \
 	"{\"error\":{\"code\":" code ",\"message\":\"" message "\",\"errors\":[{\"message\":" \
 	"\"" message "\",\"domain\":\"global\",\"reason\":\"" reason "\"}]}}"
-
-extern struct store *st;
-extern struct script *s;
 
 /* A file of the test's folder that only we may read. Returns its path. */
 const char *gcs_file(const char *name, const char *text);

@@ -1,9 +1,6 @@
 /* s3 - see the header. */
 #include "tests/plugin/support/s3.h"
 
-struct store *st;
-struct script *s;
-
 void begin(const char *ini)
 {
 	st = store_open(ini, NULL);

@@ -3,6 +3,7 @@
 #define DIF_TESTS_S3_H
 
 #include "tests/plugin/support/checks.h"
+#include "tests/plugin/support/running.h"
 
 #define SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 #define INI                                                                               \
@@ -25,9 +26,6 @@
 	"</Contents>"
 #define MORE(token) "<NextContinuationToken>" token "</NextContinuationToken>"
 #define LAST "<EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
-
-extern struct store *st;
-extern struct script *s;
 
 void begin(const char *ini);
 void end(void);

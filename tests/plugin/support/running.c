@@ -1,0 +1,4 @@
+#include "tests/plugin/support/running.h"
+
+struct store *st;
+struct script *s;
