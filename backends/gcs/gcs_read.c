@@ -1,8 +1,8 @@
 /* gcs_read - list, probe, head and get.
  *
  * What is stored as gzip is inflated on the way to a client that does not accept gzip, and then
- * neither length nor digest fit. So a get accepts gzip. Should the server compress what is stored as
- * identity, the next attempt accepts nothing but identity.
+ * neither length nor digest fit. So a get accepts gzip. Should the server compress what is stored
+ * as identity, the next attempt accepts nothing but identity.
  */
 #include "gcs.h"
 

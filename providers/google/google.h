@@ -28,41 +28,41 @@ struct google_self {
 };
 
 /* Rows of an option table; self is the type of the instance, at its struct google_self. */
-#define GOOGLE_OPTIONS(self, at)                                                                     \
-	{.name = "credentials",                                                                      \
-	 .help = "JSON file as Google's own tools take it: of a service account, of a user "         \
-	         "(gcloud auth application-default login), of workload identity federation, "        \
-	         "or of impersonation. Without: gcloud's own file, then the metadata server",        \
-	 .type = DIF_FILE_PATH,                                                                      \
-	 .env = "GOOGLE_APPLICATION_CREDENTIALS",                                                    \
-	 .offset = offsetof(self, at.credentials)},                                                  \
-		{.name = "gcloud_config",                                                            \
-	         .help = "gcloud's folder; without: .config/gcloud below home",                      \
-	         .type = DIF_FILE_PATH,                                                              \
-	         .env = "CLOUDSDK_CONFIG",                                                           \
-	         .offset = offsetof(self, at.gcloud)},                                               \
-		{.name = "home",                                                                     \
-	         .help = "the home folder in which gcloud has left its file",                        \
-	         .type = DIF_FILE_PATH,                                                              \
-	         .env = "HOME",                                                                      \
-	         .offset = offsetof(self, at.home)},                                                 \
-		{.name = "metadata_host",                                                            \
-	         .def = "169.254.169.254",                                                           \
-	         .help = "the metadata server's host[:port]",                                        \
-	         .type = DIF_STRING,                                                                 \
-	         .min = 1,                                                                           \
-	         .max = 255,                                                                         \
-	         .env = "GCE_METADATA_HOST",                                                         \
-	         .offset = offsetof(self, at.metadata)},                                             \
-		{.name = "token_hosts",                                                              \
-	         .help = "hosts that the credentials may name besides Google's own, blanks between", \
-	         .type = DIF_STRING,                                                                 \
-	         .offset = offsetof(self, at.token_hosts)},                                          \
-	{                                                                                            \
-		.name = "project",                                                                   \
-		.help = "the project that requests count for; without: the account's own",           \
-		.type = DIF_STRING, .env = "GOOGLE_CLOUD_QUOTA_PROJECT",                             \
-		.offset = offsetof(self, at.project)                                                 \
+#define GOOGLE_OPTIONS(self, at)                                                             \
+	{.name = "credentials",                                                              \
+	 .help = "JSON file as Google's tools take it: of a service account, of a "          \
+	         "user, of workload identity federation, of impersonation. Without: "        \
+	         "gcloud's own file, then the metadata server",                              \
+	 .type = DIF_FILE_PATH,                                                              \
+	 .env = "GOOGLE_APPLICATION_CREDENTIALS",                                            \
+	 .offset = offsetof(self, at.credentials)},                                          \
+		{.name = "gcloud_config",                                                    \
+	         .help = "gcloud's folder; without: .config/gcloud below home",              \
+	         .type = DIF_FILE_PATH,                                                      \
+	         .env = "CLOUDSDK_CONFIG",                                                   \
+	         .offset = offsetof(self, at.gcloud)},                                       \
+		{.name = "home",                                                             \
+	         .help = "the home folder in which gcloud has left its file",                \
+	         .type = DIF_FILE_PATH,                                                      \
+	         .env = "HOME",                                                              \
+	         .offset = offsetof(self, at.home)},                                         \
+		{.name = "metadata_host",                                                    \
+	         .def = "169.254.169.254",                                                   \
+	         .help = "the metadata server's host[:port]",                                \
+	         .type = DIF_STRING,                                                         \
+	         .min = 1,                                                                   \
+	         .max = 255,                                                                 \
+	         .env = "GCE_METADATA_HOST",                                                 \
+	         .offset = offsetof(self, at.metadata)},                                     \
+		{.name = "token_hosts",                                                      \
+	         .help = "hosts that credentials may name besides Google's, blanks between", \
+	         .type = DIF_STRING,                                                         \
+	         .offset = offsetof(self, at.token_hosts)},                                  \
+	{                                                                                    \
+		.name = "project",                                                           \
+		.help = "the project that requests count for; without: the account's own",   \
+		.type = DIF_STRING, .env = "GOOGLE_CLOUD_QUOTA_PROJECT",                     \
+		.offset = offsetof(self, at.project)                                         \
 	}
 
 extern const struct dif_host *host;
