@@ -60,6 +60,38 @@ TEST(a_put_always_says_how_long_it_may_be_cached)
 	gcs_end();
 }
 
+TEST(a_put_may_be_guarded_by_md5)
+{
+	UNUSED_STATE;
+	gcs_begin("");
+	gcs_expect(&(struct script_want){.body = "*\"md5Hash\":\"XrY7u+Ae7tCTyyK7j1rNww==\"*"},
+	           &(struct script_reply){.status = 200, .body = HELLO});
+	check_ok(put((struct dif_put){.use = DIF_MD5}));
+	gcs_end();
+}
+
+TEST(a_put_waits_as_long_as_it_is_told_to)
+{
+	UNUSED_STATE;
+	gcs_begin("");
+	gcs_expect(&(struct script_want){.method = "POST"},
+	           &(struct script_reply){.status = 429,
+	                                  .fields = {"retry-after: 0"},
+	                                  .body = ERROR("429", "rateLimitExceeded", "slow")});
+	/* nobody knows what became of it, so it is looked at before it is sent again */
+	gcs_expect(&(struct script_want){.method = "POST"},
+	           &(struct script_reply){.status = 503, .fields = {"retry-after: 0"}});
+	gcs_expect(&(struct script_want){.method = "GET", .url = AT "/*"},
+	           &(struct script_reply){.status = 404, .body = ERROR("404", "notFound", "none")});
+	gcs_expect(&(struct script_want){.method = "POST"},
+	           &(struct script_reply){.status = 200, .body = HELLO});
+	const struct store_out *out =
+		put((struct dif_put){.meta = meta, .nmeta = 2, .if_absent = 1});
+	check_ok(out);
+	assert_int_equal(out->attempts, 3);
+	gcs_end();
+}
+
 TEST(a_lost_condition_is_a_conflict)
 {
 	UNUSED_STATE;
@@ -138,6 +170,44 @@ TEST(a_list_tells_digests_and_metadata_and_pages)
 	gcs_end();
 }
 
+/* The page cut after n bytes, or with one of them changed, is no page, whatever else it may be. */
+static void check_no_page_of(const char *page, size_t n)
+{
+	struct script_reply reply = {.status = 200, .body = page, .body_n = n};
+	bool judged = false;
+	for (int64_t deadline = 25; !judged; deadline *= 2) {
+		gcs_begin_always(&reply);
+		st->deadline_ms = deadline;
+		const struct store_out *out =
+			store_list(st, &(struct dif_list){.prefix = "a", .max = 9});
+		if (out->err.cls == DIF_OK) {
+			fail_msg("taken for a page: %.*s", (int)n, page);
+		}
+		assert_int_equal(out->nrows, 0);
+		assert_true(deadline < 60000);
+		judged = out->err.status == 200 || strstr(out->err.text, "no number") != NULL;
+		gcs_end();
+	}
+}
+
+TEST(no_cut_or_garbled_page_is_a_page)
+{
+	UNUSED_STATE;
+	static const char page[] = "{\"nextPageToken\":\"t/1\",\"items\":[" HELLO "," HELLO "]}";
+	char garbled[sizeof page];
+	for (size_t n = 1; n < sizeof page - 1; n += 17) {
+		check_no_page_of(page, n);
+	}
+	for (size_t n = 0; n < sizeof page - 1; n += 29) {
+		memcpy(garbled, page, sizeof page);
+		garbled[n] = '\x01'; /* which no JSON may hold */
+		check_no_page_of(garbled, sizeof page - 1);
+	}
+	static const char negative[] =
+		"{\"items\":[{\"name\":\"a\",\"size\":\"-1\",\"generation\":\"1\"}]}";
+	check_no_page_of(negative, sizeof negative - 1);
+}
+
 TEST(a_missing_object_is_an_answer_and_a_missing_bucket_is_not)
 {
 	UNUSED_STATE;
@@ -195,6 +265,37 @@ TEST(a_get_tells_what_is_stored)
 	assert_string_equal(dif_buf_str(&out->body), "world");
 	assert_string_equal(store_meta(&out->object, "order"), "7");
 	assert_null(out->object.encoding);
+	gcs_end();
+}
+
+TEST(a_get_tells_the_digests_of_what_is_stored)
+{
+	UNUSED_STATE;
+	static const struct script_reply replies[] = {
+		{.status = 200,
+	         .fields = {"x-goog-hash: crc32c=yZRlqg==,md5=XrY7u+Ae7tCTyyK7j1rNww=="},
+	         .body = "hello world"},
+		{.status = 200,
+	         .fields = {"x-goog-hash: crc32c=yZRlqg==",
+	                    "x-goog-hash: md5=XrY7u+Ae7tCTyyK7j1rNww=="},
+	         .body = "hello world"},
+		{.status = 200,
+	         .fields = {"x-goog-hash: crc32c=yZRl,md5=?"},
+	         .body = "hello world"},
+	};
+	gcs_begin("");
+	for (size_t i = 0; i < DIF_LEN(replies); i++) {
+		gcs_expect(&(struct script_want){.method = "GET"}, &replies[i]);
+		const struct store_out *out = store_get(st, &(struct dif_get){.key = "a"});
+		check_ok(out);
+		if (i == 2) {
+			assert_int_equal(out->object.has, 0);
+			continue;
+		}
+		assert_true(out->object.has == (DIF_HAS(DIF_CRC32C) | DIF_HAS(DIF_MD5)));
+		assert_memory_equal(out->object.digest[DIF_CRC32C].p, "\xc9\x94\x65\xaa", 4);
+		assert_memory_equal(out->object.digest[DIF_MD5].p, "\x5e\xb6\x3b\xbb", 4);
+	}
 	gcs_end();
 }
 
@@ -297,13 +398,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_put_is_one_request_of_properties_and_bytes),
 		cmocka_unit_test(a_put_always_says_how_long_it_may_be_cached),
+		cmocka_unit_test(a_put_may_be_guarded_by_md5),
+		cmocka_unit_test(a_put_waits_as_long_as_it_is_told_to),
 		cmocka_unit_test(a_lost_condition_is_a_conflict),
 		cmocka_unit_test(a_digest_that_does_not_fit_is_integrity),
 		cmocka_unit_test(an_answer_without_a_generation_is_no_answer),
 		cmocka_unit_test(a_list_tells_digests_and_metadata_and_pages),
+		cmocka_unit_test(no_cut_or_garbled_page_is_a_page),
 		cmocka_unit_test(a_missing_object_is_an_answer_and_a_missing_bucket_is_not),
 		cmocka_unit_test(conditions_on_reading_take_the_generation),
 		cmocka_unit_test(a_get_tells_what_is_stored),
+		cmocka_unit_test(a_get_tells_the_digests_of_what_is_stored),
 		cmocka_unit_test(what_the_server_compressed_is_asked_for_again),
 		cmocka_unit_test(removing_what_is_gone_is_done_and_what_changed_is_a_conflict),
 		cmocka_unit_test(reasons_decide_the_class),
