@@ -418,7 +418,8 @@ void dif_instance_limit(struct dif_instance *i, uint32_t connections)
 
 const struct dif_error *dif_instance_trouble(const struct dif_instance *i)
 {
-	return &i->trouble;
+	bool cannot_log_in = i->login.current == NULL && i->login.failures > 0;
+	return cannot_log_in ? &i->login.err : &i->trouble;
 }
 
 int64_t dif_instance_down_since(const struct dif_instance *i)

@@ -203,10 +203,12 @@ TEST(a_store_where_nobody_can_log_in_is_down_until_somebody_can)
 	opkit_get(k, "k", &s);
 	opkit_until_asked(k, 4);
 	assert_true(dif_instance_down_since(k->i) > 0);
+	assert_non_null(strstr(dif_instance_trouble(k->i)->text, "could not log in"));
 	script_release(k->s);
 	opkit_until(k, &s.calls, 1);
 	assert_int_equal(s.err.cls, DIF_OK);
 	assert_int_equal(dif_instance_down_since(k->i), 0);
+	assert_int_equal(dif_instance_trouble(k->i)->cls, DIF_OK);
 	opkit_free(k);
 }
 
