@@ -1,7 +1,8 @@
 /* delivery_close - what comes after the last put.
  *
  *   verify   the root's page and a sample of what was written is read back and digested; a
- *            difference is written again
+ *            difference is written again, and then all that was written is read. Where it cannot be
+ *            mended nothing that was written counts: the next delivery writes it again
  *   remove   keys of ours that the cut does not name, once `grace` has passed
  *
  * A deletion that fails costs nobody anything: the key stays an orphan and its turn comes again.
@@ -78,16 +79,31 @@ static bool is_right(struct reading *r, const struct dif_object *o)
 	return r->got == f->size && memcmp(digest, f->sha256, sizeof f->sha256) == 0;
 }
 
+/* The next delivery writes them again, even if they look equal. */
+static void doubt_written(struct dif_delivery *d)
+{
+	for (uint32_t i = 0; i < d->put.nwritten; i++) {
+		const struct dif_held *h = dif_destination_held(d->to, d->put.written[i]->key);
+		if (h != NULL && !h->unknown) {
+			struct dif_held now = *h;
+			now.unknown = true;
+			dif_delivery_keep(d, &now);
+		}
+	}
+}
+
 static void write_again(struct dif_delivery *d, struct dif_want *w)
 {
 	struct dif_error err = {0};
 	w->broken++;
+	d->verify.must_widen = !d->verify.all;
 	dif_log(DIF_LOG_WARNING, "broken", "destination=%s object=%s time=%u what=%s",
 	        dif_q(d->to->config->name), dif_q(w->key), w->broken,
 	        dif_q("read back otherwise than written"));
 	if (w->broken >= BROKEN_MAX) {
 		dif_error_set(&err, DIF_INTEGRITY, "the store gives other bytes back");
 		dif_delivery_fail(d, &err, "verify", w->key);
+		doubt_written(d);
 	} else if (!dif_delivery_put_again(d, w, w->broken)) {
 		fail_memory(d, "put", w->key);
 	} else {
@@ -149,6 +165,18 @@ static bool choose(struct dif_delivery *d)
 	return true;
 }
 
+static bool widen(struct dif_delivery *d)
+{
+	size_t room = ((size_t)d->put.nwritten + 1) * sizeof(void *);
+	d->verify.must_widen = false;
+	d->verify.all = true;
+	d->verify.again = dif_arena_alloc(&d->arena, room);
+	d->verify.list = d->put.written;
+	d->verify.n = d->put.nwritten;
+	d->verify.next = d->verify.nagain = 0;
+	return d->verify.again != NULL;
+}
+
 void dif_delivery_verify(struct dif_delivery *d)
 {
 	if (!d->verify.chosen) {
@@ -162,6 +190,14 @@ void dif_delivery_verify(struct dif_delivery *d)
 		read_back(d, d->verify.list[d->verify.next++]);
 	}
 	if (d->stopping || d->busy > 0 || d->put.nslots > 0 || d->verify.next < d->verify.n) {
+		return;
+	}
+	if (d->verify.must_widen) {
+		if (widen(d)) {
+			dif_delivery_verify(d);
+		} else {
+			fail_memory(d, "verify", "");
+		}
 		return;
 	}
 	if (d->verify.nagain > 0) { /* what was written again is read again */

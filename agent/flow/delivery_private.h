@@ -110,7 +110,8 @@ struct dif_delivery {
 	struct {
 		struct dif_want **list, **again;
 		uint32_t n, next, nagain;
-		bool chosen;
+		bool chosen, all; /* all: one was wrong, so every one is read */
+		bool must_widen;
 	} verify;
 	struct {
 		const char **due;

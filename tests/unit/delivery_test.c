@@ -330,25 +330,6 @@ TEST(a_store_without_conditions_is_unfenced_and_written_plainly)
 	world_free(w);
 }
 
-TEST(an_answer_that_is_lost_makes_no_store_unfenced)
-{
-	UNUSED_STATE;
-	static const struct {
-		uint32_t after, lost;
-		int exit;
-	} rows[] = {{0, 1, 0}, {1, 1, 0}, {1, 2, 0}, {0, 10, 8}};
-	for (size_t i = 0; i < DIF_LEN(rows); i++) {
-		struct world *w = world_new(BUDGET);
-		struct cut *c = world_cut(w, 100, first, N);
-		w->store[0]->lose_after = rows[i].after; /* create, then the right tag */
-		w->store[0]->lose_answers = rows[i].lost;
-		assert_int_equal(world_exit(w, c, 1), rows[i].exit);
-		assert_int_not_equal(w->destinations[0].fence, DIF_UNFENCED);
-		cut_free(c);
-		world_free(w);
-	}
-}
-
 TEST(a_store_that_wants_bare_tags_gets_them)
 {
 	UNUSED_STATE;
@@ -530,20 +511,6 @@ TEST(the_barrier_waits_no_longer_than_it_says)
 	world_free(w);
 }
 
-TEST(the_barrier_leaves_time_to_finish)
-{
-	UNUSED_STATE;
-	struct world *w = world_new(BUDGET);
-	struct cut *c = world_cut(w, 100, first, N);
-	w->to[0].barrier = 3600000;
-	w->store[1]->dead = true;
-	w->timeout_ms = 2000;
-	assert_int_equal(world_exit(w, c, 2), 7);
-	check_holds(w->store[0], first, N);
-	cut_free(c);
-	world_free(w);
-}
-
 TEST(a_dead_destination_is_not_reached_and_holds_up_nobody)
 {
 	UNUSED_STATE;
@@ -691,7 +658,6 @@ int main(void)
 		cmocka_unit_test(
 			bytes_that_come_back_otherwise_are_written_again_three_times_at_most),
 		cmocka_unit_test(a_store_without_conditions_is_unfenced_and_written_plainly),
-		cmocka_unit_test(an_answer_that_is_lost_makes_no_store_unfenced),
 		cmocka_unit_test(a_store_that_wants_bare_tags_gets_them),
 		cmocka_unit_test(lost_knowledge_is_listed_again_and_nothing_is_written_twice),
 		cmocka_unit_test(
@@ -699,7 +665,6 @@ int main(void)
 		cmocka_unit_test(after_a_crash_without_the_manifest_the_store_is_listed),
 		cmocka_unit_test(no_page_goes_out_before_the_other_destination_has_its_details),
 		cmocka_unit_test(the_barrier_waits_no_longer_than_it_says),
-		cmocka_unit_test(the_barrier_leaves_time_to_finish),
 		cmocka_unit_test(a_dead_destination_is_not_reached_and_holds_up_nobody),
 		cmocka_unit_test(a_dry_run_counts_and_writes_nothing),
 		cmocka_unit_test(a_newer_cut_supersedes_what_waits_at_the_barrier),

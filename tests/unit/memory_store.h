@@ -64,6 +64,7 @@ struct dif_instance {
 	int64_t down_since;    /* what the breaker says */
 	bool blind;            /* ignores conditions */
 	bool bare;             /* takes tags without quotes only */
+	uint32_t break_after;  /* so many puts are kept as they are before */
 	uint32_t break_puts;   /* the next so many puts keep other bytes */
 	const char *break_key; /* of this key only; NULL: any */
 	uint32_t lose_after;   /* so many puts are done and answered before */
@@ -183,8 +184,10 @@ static inline enum dif_class mem_put(struct dif_op_run *r, struct dif_object *to
 	snprintf(o->type, sizeof o->type, "%s", in->type ? in->type : "");
 	snprintf(o->encoding, sizeof o->encoding, "%s", in->encoding ? in->encoding : "");
 	snprintf(o->cache, sizeof o->cache, "%s", in->cache ? in->cache : "");
-	if (s->break_puts > 0 && o->n > 0 &&
-	    (s->break_key == NULL || strcmp(s->break_key, in->key) == 0)) {
+	if (s->break_after > 0) {
+		s->break_after--;
+	} else if (s->break_puts > 0 && o->n > 0 &&
+	           (s->break_key == NULL || strcmp(s->break_key, in->key) == 0)) {
 		s->break_puts--;
 		o->p[0] ^= 1;
 	}

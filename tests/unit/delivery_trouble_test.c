@@ -1,0 +1,101 @@
+/* delivery - stores that lose answers, lie, or hang. */
+#include "world.h"
+
+#define BUDGET (8u << 20)
+#define MANY 60u /* far more than are read back as a sample */
+
+static const struct file few[] = {{"index.html", INDEX("1")}, {"a.json", "{}"}, {"b.json", "{}"}};
+
+static struct cut *many(struct world *w, struct file *files, char names[][16])
+{
+	files[0] = (struct file){"index.html", INDEX("1")};
+	for (uint32_t i = 1; i < MANY; i++) {
+		snprintf(names[i], sizeof names[i], "f%02u.json", i);
+		files[i] = (struct file){names[i], "{}"};
+	}
+	return world_cut(w, 100, files, MANY);
+}
+
+static void check_holds(const struct dif_instance *s, const struct file *files, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		check_text(s, files[i].name, files[i].text);
+	}
+}
+
+TEST(an_answer_that_is_lost_makes_no_store_unfenced)
+{
+	UNUSED_STATE;
+	static const struct {
+		uint32_t after, lost;
+		int exit;
+	} rows[] = {{0, 1, 0}, {1, 1, 0}, {1, 2, 0}, {0, 10, 8}};
+	for (size_t i = 0; i < DIF_LEN(rows); i++) {
+		struct world *w = world_new(BUDGET);
+		struct cut *c = world_cut(w, 100, few, DIF_LEN(few));
+		w->store[0]->lose_after = rows[i].after; /* create, then the right tag */
+		w->store[0]->lose_answers = rows[i].lost;
+		assert_int_equal(world_exit(w, c, 1), rows[i].exit);
+		assert_int_not_equal(w->destinations[0].fence, DIF_UNFENCED);
+		cut_free(c);
+		world_free(w);
+	}
+}
+
+TEST(the_barrier_leaves_time_to_finish)
+{
+	UNUSED_STATE;
+	struct world *w = world_new(BUDGET);
+	struct cut *c = world_cut(w, 100, few, DIF_LEN(few));
+	w->to[0].barrier = 3600000;
+	w->store[1]->dead = true;
+	w->timeout_ms = 2000;
+	assert_int_equal(world_exit(w, c, 2), 7);
+	check_holds(w->store[0], few, DIF_LEN(few));
+	cut_free(c);
+	world_free(w);
+}
+
+TEST(one_object_that_is_wrong_has_all_of_them_read)
+{
+	UNUSED_STATE;
+	struct file files[MANY];
+	char names[MANY][16];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = many(w, files, names);
+	w->store[0]->break_after = 3; /* two of the probe, and the marker */
+	w->store[0]->break_puts = 20;
+	assert_int_equal(world_exit(w, c, 1), 0);
+	check_holds(w->store[0], files, MANY);
+	cut_free(c);
+	world_free(w);
+}
+
+TEST(after_a_store_that_kept_nothing_right_all_is_written_again)
+{
+	UNUSED_STATE;
+	struct file files[MANY];
+	char names[MANY][16];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = many(w, files, names);
+	w->store[0]->break_after = 3;
+	w->store[0]->break_puts = 9999;
+	assert_int_equal(world_exit(w, c, 1), 8);
+	w->store[0]->break_puts = 0;
+	world_restart(w);
+	assert_int_equal(world_exit(w, c, 1), 0);
+	check_holds(w->store[0], files, MANY);
+	cut_free(c);
+	world_free(w);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_answer_that_is_lost_makes_no_store_unfenced),
+		cmocka_unit_test(the_barrier_leaves_time_to_finish),
+		cmocka_unit_test(one_object_that_is_wrong_has_all_of_them_read),
+		cmocka_unit_test(after_a_store_that_kept_nothing_right_all_is_written_again),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
