@@ -1,5 +1,5 @@
-/* azure_call - Shared Key against vectors computed from the published rules with the emulator's key;
- * a shared access signature and a token as they go out. */
+/* azure_call - Shared Key against vectors computed from the published rules with the emulator's
+ * key; a shared access signature and a token as they go out. */
 #include "tests/plugin/support/bench.h"
 
 #include "azure/call.h"
@@ -122,8 +122,8 @@ TEST(a_token_goes_along_as_bearer)
 	bench_fini(&b);
 }
 
-/* A part of a batch has its own date and signature, but no version. The signature was computed from
- * the string to sign with another program. */
+/* It has its own date and signature, but no version. The signature was computed from the string to
+ * sign with another program. */
 TEST(a_part_of_a_batch)
 {
 	UNUSED_STATE;

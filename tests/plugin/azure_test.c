@@ -1,66 +1,6 @@
 /* azure - the real azure.so in host/op with a scripted server: what goes out to the last byte, what
  * comes of good, odd, cut and hostile replies. */
-#include "tests/plugin/support/checks.h"
-
-#include "host/crypto.h"
-
-#define KEY \
-	"Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-#define INI "[store t]\nplugin = azure\naccount = acct\naccount_key = " KEY "\ncontainer = site\n"
-#define AT "https://acct.blob.core.windows.net/site"
-#define HELLO_MD5 "XrY7u+Ae7tCTyyK7j1rNww=="
-#define ERROR(code)                                                                \
-	"\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>" code \
-	"</Code><Message>A sentence.\nRequestId:7\nTime:2026</Message></Error>"
-#define LIST(inside, next)                                                                \
-	"\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults "      \
-	"ServiceEndpoint=\"https://acct.blob.core.windows.net/\" ContainerName=\"site\">" \
-	"<Blobs>" inside "</Blobs><NextMarker>" next "</NextMarker></EnumerationResults>"
-#define ROW(name)                                                                          \
-	"<Blob><Name>" name "</Name><Properties><Last-Modified>Sun, 06 Nov 1994 08:49:37 " \
-	"GMT</Last-Modified><Etag>0x8D1</Etag><Content-Length>11</Content-Length>"         \
-	"<Content-Type>text/html</Content-Type><Content-Encoding />"                       \
-	"<Content-MD5>" HELLO_MD5 "</Content-MD5><Cache-Control>max-age=5</Cache-Control>" \
-	"<BlobType>BlockBlob</BlobType></Properties><Metadata><order>7</order>"            \
-	"<sha256>ab</sha256></Metadata></Blob>"
-
-static struct store *st;
-static struct script *s;
-
-static void begin(const char *ini)
-{
-	st = store_open(ini, NULL);
-	s = script_new(st->engine);
-}
-
-static void end(void)
-{
-	script_free(s);
-	store_close(st);
-}
-
-static void expect(const struct script_want *want, const struct script_reply *reply)
-{
-	script_expect(s, want, reply);
-}
-
-/* What the string to sign must be, with %s for the date, against what was signed. */
-static void check_signature(size_t i, const char *format)
-{
-	char text[4096], want[128];
-	uint8_t mac[DIF_DIGEST_MAX];
-	struct dif_arena a;
-	dif_arena_init(&a, 4096, false);
-	const char *date = script_header(s, i, "x-ms-date");
-	assert_non_null(date);
-	size_t n = (size_t)(strstr(format, "%s") - format);
-	(void)snprintf(text, sizeof text, "%.*s%s%s", (int)n, format, date, format + n + 2);
-	assert_true(dif_hmac(DIF_SHA256, dif_decode(&a, DIF_BASE64, KEY),
-	                     (struct dif_bytes){text, strlen(text)}, mac));
-	(void)snprintf(want, sizeof want, "SharedKey acct:%s", dif_encode(&a, DIF_BASE64, mac, 32));
-	assert_string_equal(script_header(s, i, "authorization"), want);
-	dif_arena_fini(&a);
-}
+#include "tests/plugin/support/azure.h"
 
 /* --- put --- */
 
@@ -85,57 +25,57 @@ static const struct store_out *put(const char *key, const char *if_tag, bool if_
 TEST(put_says_everything_in_one_signed_request)
 {
 	UNUSED_STATE;
-	begin(INI);
-	expect(&(struct script_want){.method = "PUT",
-	                             .url = AT "/d/a%20b%2B%C3%BC.html",
-	                             .fields = {"content-md5: " HELLO_MD5,
-	                                        "x-ms-blob-content-md5: " HELLO_MD5,
-	                                        "x-ms-blob-type: BlockBlob",
-	                                        "x-ms-version: 2021-12-02", "x-ms-meta-order: 7",
-	                                        "!if-match", "!date", "!content-type"},
-	                             .body = "hello world"},
-	       &(struct script_reply){.status = 201,
-	                              .fields = {"etag: \"0x8D1\"", "content-md5: " HELLO_MD5}});
+	azure_begin(INI);
+	azure_expect(
+		&(struct script_want){
+			.method = "PUT",
+			.url = AT "/d/a%20b%2B%C3%BC.html",
+			.fields = {"content-md5: " HELLO_MD5, "x-ms-blob-content-md5: " HELLO_MD5,
+	                           "x-ms-blob-type: BlockBlob", "x-ms-version: 2021-12-02",
+	                           "x-ms-meta-order: 7", "!if-match", "!date", "!content-type"},
+			.body = "hello world"},
+		&(struct script_reply){.status = 201,
+	                               .fields = {"etag: \"0x8D1\"", "content-md5: " HELLO_MD5}});
 	const struct store_out *out = put("d/a b+\xc3\xbc.html", NULL, true);
 	check_ok(out);
 	assert_string_equal(out->object.tag, "\"0x8D1\"");
-	check_signature(0, "PUT\n\n\n11\n" HELLO_MD5 "\n\n\n\n\n*\n\n\n"
-	                   "x-ms-blob-cache-control:public, max-age=5\n"
-	                   "x-ms-blob-content-encoding:gzip\n"
-	                   "x-ms-blob-content-md5:" HELLO_MD5 "\n"
-	                   "x-ms-blob-content-type:text/html; charset=utf-8\n"
-	                   "x-ms-blob-type:BlockBlob\nx-ms-date:%s\nx-ms-meta-epoch:1\n"
-	                   "x-ms-meta-order:7\nx-ms-version:2021-12-02\n"
-	                   "/acct/site/d/a%20b%2B%C3%BC.html");
-	end();
+	azure_check_signature(0, "PUT\n\n\n11\n" HELLO_MD5 "\n\n\n\n\n*\n\n\n"
+	                         "x-ms-blob-cache-control:public, max-age=5\n"
+	                         "x-ms-blob-content-encoding:gzip\n"
+	                         "x-ms-blob-content-md5:" HELLO_MD5 "\n"
+	                         "x-ms-blob-content-type:text/html; charset=utf-8\n"
+	                         "x-ms-blob-type:BlockBlob\nx-ms-date:%s\nx-ms-meta-epoch:1\n"
+	                         "x-ms-meta-order:7\nx-ms-version:2021-12-02\n"
+	                         "/acct/site/d/a%20b%2B%C3%BC.html");
+	azure_end();
 }
 
 TEST(put_replaces_exactly_the_tag_that_it_was_given)
 {
 	UNUSED_STATE;
-	begin(INI);
-	expect(&(struct script_want){.fields = {"if-match: \"0x1\"", "!if-none-match"}},
-	       &(struct script_reply){.status = 201, .fields = {"etag: \"0x2\""}});
+	azure_begin(INI);
+	azure_expect(&(struct script_want){.fields = {"if-match: \"0x1\"", "!if-none-match"}},
+	             &(struct script_reply){.status = 201, .fields = {"etag: \"0x2\""}});
 	check_ok(put("a", "\"0x1\"", false));
-	end();
+	azure_end();
 }
 
 static void put_fails(int status, const char *code, enum dif_class cls)
 {
 	char told[128];
 	(void)snprintf(told, sizeof told, "x-ms-error-code: %s", code);
-	begin(INI);
+	azure_begin(INI);
 	uint32_t times = cls == DIF_AUTH ? 2 : 1; /* after a login, once more */
 	for (uint32_t i = 0; i < times; i++) {
-		expect(&(struct script_want){.method = "PUT"},
-		       &(struct script_reply){
-			       .status = status, .fields = {told}, .body = ERROR("X")});
+		azure_expect(&(struct script_want){.method = "PUT"},
+		             &(struct script_reply){
+				     .status = status, .fields = {told}, .body = ERROR("X")});
 	}
 	const struct store_out *out = put("a", NULL, true);
 	check_class(out, cls);
 	assert_string_equal(out->err.code, code);
 	assert_int_equal(out->attempts, times);
-	end();
+	azure_end();
 }
 
 TEST(a_409_is_a_lost_condition_or_a_state_and_a_412_too)
@@ -159,14 +99,14 @@ TEST(a_409_is_a_lost_condition_or_a_state_and_a_412_too)
 TEST(head_tells_what_a_store_keeps)
 {
 	UNUSED_STATE;
-	begin(INI);
-	expect(&(struct script_want){.method = "HEAD", .url = AT "/a.json"},
-	       &(struct script_reply){.status = 200,
-	                              .fields = {"etag: \"0x8D1\"", "content-length: 11",
-	                                         "content-type: application/json",
-	                                         "content-md5: " HELLO_MD5,
-	                                         "cache-control: no-store", "x-ms-meta-order: 7",
-	                                         "last-modified: Sun, 06 Nov 1994 08:49:37 GMT"}});
+	azure_begin(INI);
+	azure_expect(&(struct script_want){.method = "HEAD", .url = AT "/a.json"},
+	             &(struct script_reply){
+			     .status = 200,
+			     .fields = {"etag: \"0x8D1\"", "content-length: 11",
+	                                "content-type: application/json", "content-md5: " HELLO_MD5,
+	                                "cache-control: no-store", "x-ms-meta-order: 7",
+	                                "last-modified: Sun, 06 Nov 1994 08:49:37 GMT"}});
 	const struct store_out *out = store_head(st, &(struct dif_get){.key = "a.json"});
 	check_ok(out);
 	assert_string_equal(out->object.tag, "\"0x8D1\"");
@@ -175,42 +115,44 @@ TEST(head_tells_what_a_store_keeps)
 	assert_string_equal(out->object.cache, "no-store");
 	assert_string_equal(store_meta(&out->object, "order"), "7");
 	assert_int_equal(out->object.has, DIF_HAS(DIF_MD5));
-	check_signature(0, "HEAD\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:%s\nx-ms-version:2021-12-02\n"
-	                   "/acct/site/a.json");
-	expect(&(struct script_want){.method = "HEAD"},
-	       &(struct script_reply){.status = 404, .fields = {"x-ms-error-code: BlobNotFound"}});
+	azure_check_signature(0,
+	                      "HEAD\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:%s\nx-ms-version:2021-12-02\n"
+	                      "/acct/site/a.json");
+	azure_expect(
+		&(struct script_want){.method = "HEAD"},
+		&(struct script_reply){.status = 404, .fields = {"x-ms-error-code: BlobNotFound"}});
 	out = store_head(st, &(struct dif_get){.key = "b"});
 	check_class(out, DIF_NOT_FOUND);
 	assert_string_equal(out->err.code, "BlobNotFound");
-	end();
+	azure_end();
 }
 
 TEST(get_of_a_range_asks_for_the_same_object)
 {
 	UNUSED_STATE;
-	begin(INI);
-	expect(&(struct script_want){.method = "GET",
-	                             .url = AT "/z.zip",
-	                             .fields = {"range: bytes=6-10", "if-match: \"1\""}},
-	       &(struct script_reply){.status = 206,
-	                              .fields = {"etag: \"1\"", "content-length: 5",
-	                                         "content-range: bytes 6-10/11",
-	                                         "content-md5: AAAAAAAAAAAAAAAAAAAAAA=="},
-	                              .body = "world"});
+	azure_begin(INI);
+	azure_expect(&(struct script_want){.method = "GET",
+	                                   .url = AT "/z.zip",
+	                                   .fields = {"range: bytes=6-10", "if-match: \"1\""}},
+	             &(struct script_reply){.status = 206,
+	                                    .fields = {"etag: \"1\"", "content-length: 5",
+	                                               "content-range: bytes 6-10/11",
+	                                               "content-md5: AAAAAAAAAAAAAAAAAAAAAA=="},
+	                                    .body = "world"});
 	const struct store_out *out = store_get(
 		st, &(struct dif_get){.key = "z.zip", .offset = 6, .length = 5, .if_tag = "\"1\""});
 	check_ok(out);
 	assert_int_equal(out->total, 11);
 	assert_string_equal(dif_buf_str(&out->body), "world");
 	assert_int_equal(out->object.has, 0); /* that MD5 is of the range */
-	check_signature(0, "GET\n\n\n\n\n\n\n\n\"1\"\n\n\nbytes=6-10\nx-ms-date:%s\n"
-	                   "x-ms-version:2021-12-02\n/acct/site/z.zip");
-	expect(&(struct script_want){.method = "GET", .fields = {"if-none-match: \"1\""}},
-	       &(struct script_reply){.status = 304, .fields = {"etag: \"1\""}});
+	azure_check_signature(0, "GET\n\n\n\n\n\n\n\n\"1\"\n\n\nbytes=6-10\nx-ms-date:%s\n"
+	                         "x-ms-version:2021-12-02\n/acct/site/z.zip");
+	azure_expect(&(struct script_want){.method = "GET", .fields = {"if-none-match: \"1\""}},
+	             &(struct script_reply){.status = 304, .fields = {"etag: \"1\""}});
 	out = store_get(st, &(struct dif_get){.key = "z.zip", .unless_tag = "\"1\""});
 	check_ok(out);
 	assert_true(out->not_modified);
-	end();
+	azure_end();
 }
 
 static void give_another(void *data, const struct script_seen *seen, struct script_reply *reply)
@@ -226,14 +168,14 @@ static void give_another(void *data, const struct script_seen *seen, struct scri
 TEST(a_part_of_another_blob_is_not_taken)
 {
 	UNUSED_STATE;
-	begin(INI);
+	azure_begin(INI);
 	st->deadline_ms = 300;
 	script_answer(s, give_another, NULL);
 	struct dif_get in = {.key = "z.zip", .offset = 6, .if_tag = "\"1\""};
 	const struct store_out *out = store_get(st, &in);
 	assert_int_not_equal(out->err.cls, DIF_OK);
 	assert_int_equal(out->body.n, 0);
-	end();
+	azure_end();
 }
 
 /* --- list --- */
@@ -241,12 +183,13 @@ TEST(a_part_of_another_blob_is_not_taken)
 TEST(list_tells_all_with_tags_in_quotes)
 {
 	UNUSED_STATE;
-	begin(INI);
-	expect(&(struct script_want){.method = "GET",
-	                             .url = AT "?comp=list&include=metadata&maxresults=1000"
-	                                       "&prefix=d%2F%C3%BC%20&restype=container"},
-	       &(struct script_reply){.status = 200,
-	                              .body = LIST(ROW("d/\xc3\xbc &amp;+%20"), "2!96!x/y=")});
+	azure_begin(INI);
+	azure_expect(
+		&(struct script_want){.method = "GET",
+	                              .url = AT "?comp=list&include=metadata&maxresults=1000"
+	                                        "&prefix=d%2F%C3%BC%20&restype=container"},
+		&(struct script_reply){.status = 200,
+	                               .body = LIST(ROW("d/\xc3\xbc &amp;+%20"), "2!96!x/y=")});
 	struct dif_list in = {.prefix = "d/\xc3\xbc ", .max = 1000, .want_meta = 1};
 	const struct store_out *out = store_list(st, &in);
 	check_ok(out);
@@ -263,37 +206,39 @@ TEST(list_tells_all_with_tags_in_quotes)
 	assert_string_equal(store_meta(o, "order"), "7");
 	assert_int_equal(o->has, DIF_HAS(DIF_MD5));
 	assert_string_equal(out->cursor, "2!96!x/y=");
-	check_signature(0, "GET\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:%s\nx-ms-version:2021-12-02\n"
-	                   "/acct/site\ncomp:list\ninclude:metadata\nmaxresults:1000\n"
-	                   "prefix:d/\xc3\xbc \nrestype:container");
+	azure_check_signature(0,
+	                      "GET\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:%s\nx-ms-version:2021-12-02\n"
+	                      "/acct/site\ncomp:list\ninclude:metadata\nmaxresults:1000\n"
+	                      "prefix:d/\xc3\xbc \nrestype:container");
 	in = (struct dif_list){.prefix = "", .cursor = "2!96!x/y="};
-	expect(&(struct script_want){.url = AT "?comp=list&marker=2%2196%21x%2Fy%3D"
-	                                       "&maxresults=1000&restype=container"},
-	       &(struct script_reply){.status = 200, .body = LIST("", "")});
+	azure_expect(&(struct script_want){.url = AT "?comp=list&marker=2%2196%21x%2Fy%3D"
+	                                             "&maxresults=1000&restype=container"},
+	             &(struct script_reply){.status = 200, .body = LIST("", "")});
 	out = store_list(st, &in);
 	check_ok(out);
 	assert_int_equal(out->nrows, 0);
 	assert_null(out->cursor);
-	end();
+	azure_end();
 }
 
 TEST(folders_of_a_hierarchical_account_are_no_objects)
 {
 	UNUSED_STATE;
-	begin(INI);
-	expect(&(struct script_want){.method = "GET"},
-	       &(struct script_reply){
-		       .status = 200,
-		       .body = LIST(
-			       "<Blob><Name>d</Name><Properties><Etag>0x1</Etag>"
-			       "<ResourceType>directory</ResourceType>"
-			       "<Content-Length>0</Content-Length></Properties></Blob>" ROW("d/a"),
-			       "")});
+	azure_begin(INI);
+	azure_expect(
+		&(struct script_want){.method = "GET"},
+		&(struct script_reply){
+			.status = 200,
+			.body = LIST(
+				"<Blob><Name>d</Name><Properties><Etag>0x1</Etag>"
+				"<ResourceType>directory</ResourceType>"
+				"<Content-Length>0</Content-Length></Properties></Blob>" ROW("d/a"),
+				"")});
 	const struct store_out *out = store_list(st, &(struct dif_list){.prefix = ""});
 	check_ok(out);
 	assert_int_equal(out->nrows, 1);
 	assert_string_equal(out->rows[0].key, "d/a");
-	end();
+	azure_end();
 }
 
 /* Every reply here has status 200, and none may count as a page. */
@@ -330,48 +275,16 @@ TEST(a_page_cut_at_any_byte_is_no_page)
 	}
 }
 
-/* --- remove --- */
-
-TEST(remove_takes_only_the_tag_that_it_was_given)
-{
-	UNUSED_STATE;
-	const char *key = "d/a b", *tag = "\"0x1\"";
-	struct dif_remove in = {.keys = &key, .tags = &tag, .n = 1};
-	begin(INI);
-	expect(&(struct script_want){.method = "DELETE",
-	                             .url = AT "/d/a%20b",
-	                             .fields = {"if-match: \"0x1\""}},
-	       &(struct script_reply){.status = 202});
-	const struct store_out *out = store_remove(st, &in);
-	check_ok(out);
-	assert_int_equal(out->nitems, 1);
-	assert_int_equal(out->items[0].cls, DIF_OK);
-	expect(&(struct script_want){.method = "DELETE"},
-	       &(struct script_reply){.status = 404, .fields = {"x-ms-error-code: BlobNotFound"}});
-	check_ok(store_remove(st, &in));
-	expect(&(struct script_want){.method = "DELETE"},
-	       &(struct script_reply){.status = 412,
-	                              .fields = {"x-ms-error-code: ConditionNotMet"}});
-	check_class(store_remove(st, &in), DIF_CONFLICT);
-	expect(&(struct script_want){.method = "DELETE"},
-	       &(struct script_reply){.status = 409,
-	                              .fields = {"x-ms-error-code: SnapshotsPresent"}});
-	out = store_remove(st, &in);
-	check_class(out, DIF_PERMANENT);
-	check_text(out, "snapshots");
-	end();
-}
-
 /* --- failures --- */
 
 TEST(forbidden_is_tried_once_more_and_no_more)
 {
 	UNUSED_STATE;
-	begin(INI);
+	azure_begin(INI);
 	for (int i = 0; i < 2; i++) {
-		expect(&(struct script_want){.method = "GET"},
-		       &(struct script_reply){.status = 403,
-		                              .body = ERROR("AuthenticationFailed")});
+		azure_expect(&(struct script_want){.method = "GET"},
+		             &(struct script_reply){.status = 403,
+		                                    .body = ERROR("AuthenticationFailed")});
 	}
 	const struct store_out *out = store_probe(st);
 	check_class(out, DIF_AUTH);
@@ -379,56 +292,58 @@ TEST(forbidden_is_tried_once_more_and_no_more)
 	assert_string_equal(out->err.code, "AuthenticationFailed");
 	check_text(out, "A sentence.");
 	assert_null(strstr(out->err.text, "RequestId"));
-	end();
+	azure_end();
 }
 
 TEST(a_busy_server_is_waited_out)
 {
 	UNUSED_STATE;
-	begin(INI);
-	expect(&(struct script_want){.method = "HEAD"},
-	       &(struct script_reply){.status = 503,
-	                              .fields = {"retry-after: 0", "x-ms-error-code: ServerBusy"}});
-	expect(&(struct script_want){.method = "HEAD"},
-	       &(struct script_reply){.status = 200,
-	                              .fields = {"etag: \"1\"", "content-length: 1"}});
+	azure_begin(INI);
+	azure_expect(&(struct script_want){.method = "HEAD"},
+	             &(struct script_reply){
+			     .status = 503,
+			     .fields = {"retry-after: 0", "x-ms-error-code: ServerBusy"}});
+	azure_expect(&(struct script_want){.method = "HEAD"},
+	             &(struct script_reply){.status = 200,
+	                                    .fields = {"etag: \"1\"", "content-length: 1"}});
 	const struct store_out *out = store_head(st, &(struct dif_get){.key = "a"});
 	check_ok(out);
 	assert_int_equal(out->attempts, 2);
-	end();
-	begin(INI);
+	azure_end();
+	azure_begin(INI);
 	st->deadline_ms = 400; /* less than the wait */
-	expect(&(struct script_want){.method = "HEAD"},
-	       &(struct script_reply){.status = 503, .fields = {"x-ms-error-code: ServerBusy"}});
+	azure_expect(
+		&(struct script_want){.method = "HEAD"},
+		&(struct script_reply){.status = 503, .fields = {"x-ms-error-code: ServerBusy"}});
 	out = store_head(st, &(struct dif_get){.key = "a"});
 	check_class(out, DIF_THROTTLED);
-	end();
+	azure_end();
 }
 
 TEST(a_clock_that_is_off_is_set_by_the_reply)
 {
 	UNUSED_STATE;
-	begin(INI);
-	expect(&(struct script_want){.method = "GET"},
-	       &(struct script_reply){.status = 403,
-	                              .fields = {"date: Sun, 06 Nov 1994 08:49:37 GMT",
-	                                         "x-ms-error-code: AuthenticationFailed"}});
-	expect(&(struct script_want){.method = "GET",
-	                             .fields = {"x-ms-date: Sun, 06 Nov 1994 08:49:*"}},
-	       &(struct script_reply){.status = 200, .body = LIST("", "")});
+	azure_begin(INI);
+	azure_expect(&(struct script_want){.method = "GET"},
+	             &(struct script_reply){.status = 403,
+	                                    .fields = {"date: Sun, 06 Nov 1994 08:49:37 GMT",
+	                                               "x-ms-error-code: AuthenticationFailed"}});
+	azure_expect(&(struct script_want){.method = "GET",
+	                                   .fields = {"x-ms-date: Sun, 06 Nov 1994 08:49:*"}},
+	             &(struct script_reply){.status = 200, .body = LIST("", "")});
 	check_ok(store_probe(st));
-	end();
+	azure_end();
 }
 
 /* --- addresses and options --- */
 
 static void addressed(const char *ini, const char *url)
 {
-	begin(ini);
-	expect(&(struct script_want){.method = "HEAD", .url = url},
-	       &(struct script_reply){.status = 404});
+	azure_begin(ini);
+	azure_expect(&(struct script_want){.method = "HEAD", .url = url},
+	             &(struct script_reply){.status = 404});
 	check_class(store_head(st, &(struct dif_get){.key = "k"}), DIF_NOT_FOUND);
-	end();
+	azure_end();
 }
 
 #define STRING(s) "[store t]\nplugin = azure\ncontainer = $web\nconnection_string = " s "\n"
@@ -466,16 +381,6 @@ TEST(what_cannot_work_is_refused_when_it_opens)
 	              "container");
 }
 
-/* What the machine's owner set for other programs must not reach the tests. */
-static int without_environment(void **state)
-{
-	(void)state;
-	(void)unsetenv("AZURE_STORAGE_ACCOUNT");
-	(void)unsetenv("AZURE_STORAGE_KEY");
-	(void)unsetenv("AZURE_STORAGE_CONNECTION_STRING");
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -489,12 +394,11 @@ int main(void)
 		cmocka_unit_test(folders_of_a_hierarchical_account_are_no_objects),
 		cmocka_unit_test(a_list_that_is_none_is_refused_whole),
 		cmocka_unit_test(a_page_cut_at_any_byte_is_no_page),
-		cmocka_unit_test(remove_takes_only_the_tag_that_it_was_given),
 		cmocka_unit_test(forbidden_is_tried_once_more_and_no_more),
 		cmocka_unit_test(a_busy_server_is_waited_out),
 		cmocka_unit_test(a_clock_that_is_off_is_set_by_the_reply),
 		cmocka_unit_test(where_a_container_lives),
 		cmocka_unit_test(what_cannot_work_is_refused_when_it_opens),
 	};
-	return cmocka_run_group_tests_name("azure", tests, without_environment, NULL);
+	return cmocka_run_group_tests_name("azure", tests, azure_without_environment, NULL);
 }
