@@ -5,86 +5,44 @@
  */
 #include "s3.h"
 
+#define AT(member) offsetof(struct s3, member)
 static const struct dif_option options[] = {
-	{.name = "bucket",
-         .help = "the bucket's name",
-         .type = DIF_STRING,
-         .flags = DIF_NEEDED,
-         .min = 3,
-         .max = 63,
-         .offset = offsetof(struct s3, bucket)},
-	{.name = "region",
-         .def = "us-east-1",
-         .help = "the bucket's region",
-         .type = DIF_STRING,
-         .min = 1,
-         .max = 64,
-         .env = "AWS_REGION AWS_DEFAULT_REGION",
-         .offset = offsetof(struct s3, region)},
-	{.name = "endpoint",
-         .help = "another server that speaks S3; without it, that of AWS in the region",
-         .type = DIF_URL,
-         .max = 1024,
-         .env = "AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL",
-         .offset = offsetof(struct s3, endpoint)},
-	{.name = "path_style",
-         .def = "no",
-         .help = "the bucket in the path instead of the host name; always so where the endpoint is "
-                 "an address or localhost, and under https where the bucket's name has a dot",
-         .type = DIF_BOOL,
-         .offset = offsetof(struct s3, path_style)},
-	{.name = "storage_class",
-         .help = "storage class of new objects, such as STANDARD_IA",
-         .type = DIF_STRING,
-         .min = 1,
-         .max = 64,
-         .offset = offsetof(struct s3, storage_class)},
-	{.name = "sse",
-         .help = "server-side encryption of new objects; without it, as the bucket says",
-         .type = DIF_ENUM,
-         .choices = "AES256 aws:kms aws:kms:dsse",
-         .offset = offsetof(struct s3, sse)},
-	{.name = "kms_key",
-         .help = "the key for sse = aws:kms, as id, ARN or alias",
-         .type = DIF_STRING,
-         .min = 1,
-         .max = 2048,
-         .offset = offsetof(struct s3, kms_key)},
-	{.name = "checksum",
-         .def = "auto",
-         .help = "what guards an upload: auto is the signed SHA-256 of the body, md5, sha256 and "
-                 "crc32c add a header of their own, none leaves it to TLS",
-         .type = DIF_ENUM,
-         .choices = "auto none md5 sha256 crc32c",
-         .offset = offsetof(struct s3, checksum)},
+	{"bucket", NULL, "the bucket's name", DIF_STRING, DIF_NEEDED, 3, 63, NULL, NULL, AT(bucket),
+         0},
+	{"region", "us-east-1", "the bucket's region", DIF_STRING, 0, 1, 64, NULL,
+         "AWS_REGION AWS_DEFAULT_REGION", AT(region), 0},
+	{"endpoint", NULL, "another server that speaks S3; without it, that of AWS in the region",
+         DIF_URL, 0, 0, 1024, NULL, "AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL", AT(endpoint), 0},
+	{"path_style", "no",
+         "the bucket in the path instead of the host name; always so where the endpoint is an "
+         "address or localhost, and under https where the bucket's name has a dot",
+         DIF_BOOL, 0, 0, 0, NULL, NULL, AT(path_style), 0},
+	{"storage_class", NULL, "storage class of new objects, such as STANDARD_IA", DIF_STRING, 0,
+         1, 64, NULL, NULL, AT(storage_class), 0},
+	{"sse", NULL, "server-side encryption of new objects; without it, as the bucket says",
+         DIF_ENUM, 0, 0, 0, "AES256 aws:kms aws:kms:dsse", NULL, AT(sse), 0},
+	{"kms_key", NULL, "the key for sse = aws:kms, as id, ARN or alias", DIF_STRING, 0, 1, 2048,
+         NULL, NULL, AT(kms_key), 0},
+	{"checksum", "auto",
+         "what guards an upload: auto is the signed SHA-256 of the body, md5, sha256 and crc32c "
+         "add a header of their own, none leaves it to TLS",
+         DIF_ENUM, 0, 0, 0, "auto none md5 sha256 crc32c", NULL, AT(checksum), 0},
 	AWS_LOGIN_OPTIONS(struct s3, login),
 };
 
 /* Code before status: the same status stands for several codes. */
 static const struct dif_fault faults[] = {
-	{400, "RequestTimeout", DIF_TRANSIENT},
+	AWS_FAULTS,
 	{400, "IncompleteBody", DIF_TRANSIENT},
-	{400, "ExpiredToken", DIF_AUTH},
-	{400, "InvalidToken", DIF_AUTH},
-	{400, "TokenRefreshRequired", DIF_AUTH},
 	{400, "BadDigest", DIF_INTEGRITY},
 	{400, "InvalidDigest", DIF_INTEGRITY},
 	{400, "XAmzContentSHA256Mismatch", DIF_INTEGRITY},
 	{400, "XAmzContentChecksumMismatch", DIF_INTEGRITY},
-	{403, "RequestTimeTooSkewed", DIF_AUTH}, /* the host sets its clock by the reply */
 	{404, "NoSuchBucket", DIF_PERMANENT},
-	AWS_LOGIN_FAULTS,
 	{0, "SlowDown", DIF_THROTTLED},
-	{0, "Throttling", DIF_THROTTLED},
-	{0, "ThrottlingException", DIF_THROTTLED},
-	{0, "RequestLimitExceeded", DIF_THROTTLED},
-	{0, "TooManyRequests", DIF_THROTTLED},
-	{0, "TooManyRequestsException", DIF_THROTTLED},
-	{0, "BandwidthLimitExceeded", DIF_THROTTLED},
-	{0, "InternalError", DIF_TRANSIENT},
-	/* per-key results of a bulk delete come without a status */
-	{0, "AccessDenied", DIF_AUTH},
+	/* results of a bulk delete and of the end of an upload come without a status */
 	{0, "NoSuchKey", DIF_NOT_FOUND},
+	{0, "NoSuchUpload", DIF_NOT_FOUND},
 	{0, "PreconditionFailed", DIF_CONFLICT},
 	{0, "ConditionalRequestConflict", DIF_CONFLICT},
 	{0, "OperationAborted", DIF_CONFLICT},
@@ -108,11 +66,14 @@ static const char *elsewhere(struct dif_op *op, const struct dif_reply *r, const
 		return host->fmt(op, "bucket '%s' is in region '%.64s', not '%s': set region",
 		                 s->bucket, region, s->region);
 	}
-	if (r->status != 400 && *endpoint != '\0') {
-		return host->fmt(op, "bucket '%s' must be addressed as '%.255s': set endpoint",
-		                 s->bucket, endpoint);
+	if (r->status == 400) {
+		return NULL;
 	}
-	return NULL;
+	return *endpoint != '\0'
+	               ? host->fmt(op, "bucket '%s' must be addressed as '%.255s': set endpoint",
+	                           s->bucket, endpoint)
+	               : host->fmt(op, "bucket '%s' is somewhere else: set region and endpoint",
+	                           s->bucket);
 }
 
 static void explain(struct dif_op *op, const struct dif_reply *r, const char **code,
@@ -147,29 +108,15 @@ static bool is_local(const char *authority)
 
 static bool open_address(struct s3 *s, struct dif_opening *o)
 {
-	const char *authority = NULL, *path = NULL;
-	const char *url = s->endpoint;
-	if (url == NULL) {
-		bool china = strncmp(s->region, "cn-", 3) == 0;
-		url = o->fmt(o, "https://s3.%s.amazonaws.com%s", s->region, china ? ".cn" : "");
-	}
-	if (!o->url(o, url, &s->scheme, &authority, &path)) {
-		o->refuse(o, "endpoint '%s' is not a URL: write https://host", url);
+	struct aws_endpoint e;
+	if (!aws_endpoint(o, "endpoint", s->endpoint, "s3", s->region, &e)) {
 		return false;
 	}
-	authority = aws_host(o, s->scheme, authority);
-	size_t n = strlen(path);
-	while (n > 0 && path[n - 1] == '/') {
-		n--;
-	}
-	bool dotted = strchr(s->bucket, '.') != NULL && strcmp(s->scheme, "https") == 0;
-	if (s->path_style || dotted || is_local(authority)) {
-		s->authority = authority;
-		s->base = o->fmt(o, "%.*s/%s", (int)n, path, s->bucket);
-	} else {
-		s->authority = o->fmt(o, "%s.%s", s->bucket, authority);
-		s->base = o->fmt(o, "%.*s", (int)n, path);
-	}
+	bool dotted = strchr(s->bucket, '.') != NULL && strcmp(e.scheme, "https") == 0;
+	bool in_path = s->path_style || dotted || is_local(e.host);
+	s->scheme = e.scheme;
+	s->authority = in_path ? e.host : o->fmt(o, "%s.%s", s->bucket, e.host);
+	s->base = in_path ? o->fmt(o, "%s/%s", e.path, s->bucket) : e.path;
 	s->hosts[0] = s->authority;
 	return true;
 }
@@ -232,6 +179,11 @@ static bool open_store(void *self, struct dif_opening *o, struct dif_caps *caps)
 }
 
 /* --- calls --- */
+
+const char *s3_code(struct dif_op *op, const struct dif_reply *r)
+{
+	return host->str(host->get(host->parse(op, DIF_AS_XML, r->body), "Error.Code"));
+}
 
 const struct aws_login *aws_login_of(const struct dif_op *op)
 {

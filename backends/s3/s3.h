@@ -39,6 +39,8 @@ struct aws_call s3_call(struct dif_op *op, const char *method, const char *path)
 const char *s3_key_path(struct dif_op *op, const char *key);
 const char *s3_bucket_path(struct dif_op *op);
 void s3_send(struct dif_op *op, struct aws_call *c, dif_step *next);
+/* Of an error as S3 writes it, "": none. */
+const char *s3_code(struct dif_op *op, const struct dif_reply *r);
 /* What a put says of its object, but its conditions, which stand beside. */
 void s3_add_headers(struct dif_op *op, struct aws_call *c, const struct dif_put *in);
 void s3_add_conditions(struct aws_call *c, const struct dif_put *in);

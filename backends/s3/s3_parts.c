@@ -9,17 +9,12 @@
  */
 #include "s3.h"
 
-static const char *query(struct dif_op *op, const char *value)
-{
-	return host->enc(op, DIF_QUERY, value, strlen(value));
-}
-
 static struct aws_call call(struct dif_op *op, const char *method)
 {
 	const struct dif_part *in = op->in;
 	struct aws_call c = s3_call(op, method, s3_key_path(op, in->put->key));
 	if (in->upload != NULL) {
-		c.query = host->fmt(op, "uploadId=%s", query(op, in->upload));
+		c.query = host->fmt(op, "uploadId=%s", aws_query(op, in->upload));
 	}
 	return c;
 }
@@ -92,13 +87,9 @@ static void on_finished(struct dif_op *op, const struct dif_reply *r)
 	if (s3_is_lost(op, r, in->put)) {
 		return;
 	}
-	if (r->status == 200) {
-		const struct dif_node *x = host->parse(op, DIF_AS_XML, r->body);
-		const char *code = host->str(host->get(x, "Error.Code"));
-		if (*code != '\0') {
-			host->refuse(op, r, code, host->str(host->get(x, "Error.Message")));
-			return;
-		}
+	if (r->status == 200 && *s3_code(op, r) != '\0') {
+		host->refuse(op, r, "", "");
+		return;
 	}
 	const struct dif_node *t = host->tree(op, r, DIF_AS_XML, "CompleteMultipartUploadResult");
 	if (t == NULL) {
@@ -137,11 +128,7 @@ void s3_part_finish(struct dif_op *op)
 
 static void on_aborted(struct dif_op *op, const struct dif_reply *r)
 {
-	const struct dif_node *e = NULL;
-	if (r->status == 404) {
-		e = host->parse(op, DIF_AS_XML, r->body);
-	}
-	bool gone = strcmp(host->str(host->get(e, "Error.Code")), "NoSuchUpload") == 0;
+	bool gone = r->status == 404 && strcmp(s3_code(op, r), "NoSuchUpload") == 0;
 	if (gone || host->good(op, r)) {
 		host->done(op, &(struct dif_result){0});
 	}

@@ -68,21 +68,16 @@ static void on_page(struct dif_op *op, const struct dif_reply *r)
 	host->done(op, &(struct dif_result){.cursor = last ? NULL : next});
 }
 
-static const char *query(struct dif_op *op, const char *value)
-{
-	return host->enc(op, DIF_QUERY, value, strlen(value));
-}
-
 static void ask_page(struct dif_op *op, const char *prefix, const char *cursor, uint32_t max,
                      dif_step *next)
 {
 	struct aws_call c = s3_call(op, "GET", s3_bucket_path(op));
 	const char *from = "";
 	if (cursor != NULL) {
-		from = host->fmt(op, "continuation-token=%s&", query(op, cursor));
+		from = host->fmt(op, "continuation-token=%s&", aws_query(op, cursor));
 	}
 	c.query = host->fmt(op, "%sencoding-type=url&list-type=2&max-keys=%u&prefix=%s", from, max,
-	                    query(op, prefix));
+	                    aws_query(op, prefix));
 	c.reply_max = PAGE_MAX;
 	s3_send(op, &c, next);
 }

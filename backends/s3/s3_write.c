@@ -11,11 +11,7 @@
 /* If-Match on a key that is gone is answered 404: the condition was lost all the same. */
 bool s3_is_lost(struct dif_op *op, const struct dif_reply *r, const struct dif_put *in)
 {
-	if (r->status != 404 || in->if_tag == NULL) {
-		return false;
-	}
-	const struct dif_node *e = host->parse(op, DIF_AS_XML, r->body);
-	if (strcmp(host->str(host->get(e, "Error.Code")), "NoSuchKey") != 0) {
+	if (r->status != 404 || in->if_tag == NULL || strcmp(s3_code(op, r), "NoSuchKey") != 0) {
 		return false;
 	}
 	host->fail(op, DIF_CONFLICT, "NoSuchKey", "the key is gone");
@@ -107,11 +103,7 @@ void s3_put(struct dif_op *op)
 
 static void on_removed_one(struct dif_op *op, const struct dif_reply *r)
 {
-	const struct dif_node *e = NULL;
-	if (r->status == 404) {
-		e = host->parse(op, DIF_AS_XML, r->body);
-	}
-	bool gone = strcmp(host->str(host->get(e, "Error.Code")), "NoSuchKey") == 0;
+	bool gone = r->status == 404 && strcmp(s3_code(op, r), "NoSuchKey") == 0;
 	if (gone || host->good(op, r)) {
 		host->item(op, &(struct dif_item){.cls = DIF_OK});
 		host->done(op, &(struct dif_result){0});

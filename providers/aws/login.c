@@ -38,57 +38,29 @@ static bool open_pairs(const struct aws_login *l, struct dif_opening *o)
 	return true;
 }
 
-static bool open_url(struct dif_opening *o, const char *name, const char *url, const char **scheme,
-                     const char **authority, const char **path)
-{
-	if (o->url(o, url, scheme, authority, path)) {
-		return true;
-	}
-	o->refuse(o, "%s '%s' is not a URL: write https://host", name, url);
-	return false;
-}
-
-/* Without the slashes at its end. */
-static size_t bare_length(const char *path)
-{
-	size_t n = strlen(path);
-	while (n > 0 && path[n - 1] == '/') {
-		n--;
-	}
-	return n;
-}
-
 bool aws_login_open(struct aws_login *l, struct dif_opening *o, const char *region,
                     const char **hosts)
 {
-	const char *scheme = NULL, *authority = NULL, *path = NULL;
-	bool china = strncmp(region, "cn-", 3) == 0;
+	struct aws_endpoint e;
 	if (!open_pairs(l, o)) {
 		return false;
 	}
 	l->region = region;
 	l->session = or_default(l->session, "difusor");
-	l->metadata = or_default(l->metadata, "http://169.254.169.254");
-	l->sts = or_default(
-		l->sts, o->fmt(o, "https://sts.%s.amazonaws.com%s", region, china ? ".cn" : ""));
 	if (l->container_url != NULL) {
-		if (!open_url(o, "container_credentials_url", l->container_url, &scheme, &authority,
-		              &path)) {
+		if (!aws_endpoint(o, "container_credentials_url", l->container_url, "", "", &e)) {
 			return false;
 		}
-		*hosts++ = authority;
+		*hosts++ = e.host;
 	}
-	if (!open_url(o, "ec2_metadata_endpoint", l->metadata, &scheme, &authority, &path)) {
+	l->metadata = or_default(l->metadata, "http://169.254.169.254");
+	if (!aws_endpoint(o, "ec2_metadata_endpoint", l->metadata, "", "", &e) ||
+	    !aws_endpoint(o, "sts_endpoint", l->sts, "sts", region, &l->sts_at)) {
 		return false;
 	}
-	*hosts++ = authority;
-	l->metadata = o->fmt(o, "%s://%s%.*s", scheme, authority, (int)bare_length(path), path);
-	if (!open_url(o, "sts_endpoint", l->sts, &l->sts_scheme, &l->sts_host, &path)) {
-		return false;
-	}
-	l->sts_host = aws_host(o, l->sts_scheme, l->sts_host);
-	l->sts_path = bare_length(path) == 0 ? "/" : path;
-	*hosts++ = l->sts_host;
+	l->metadata = o->fmt(o, "%s://%s%s", e.scheme, e.host, e.path);
+	*hosts++ = e.host;
+	*hosts++ = l->sts_at.host;
 	*hosts = NULL;
 	return true;
 }

@@ -30,7 +30,7 @@ struct aws_login {
 	const char *sts;
 	/* made by aws_login_open */
 	const char *region;
-	const char *sts_scheme, *sts_host, *sts_path;
+	struct aws_endpoint sts_at;
 };
 
 /* A key, temporary or not. */
@@ -74,16 +74,29 @@ struct aws_signer aws_signer(const struct dif_op *op, const char *region, const 
 const struct dif_node *aws_explain(struct dif_op *op, const struct dif_reply *r, const char **code,
                                    const char **what);
 
-/* Rows of a kind's faults. */
-#define AWS_LOGIN_FAULT(code, cls) \
-	{                          \
-		400, code, cls     \
+/* The first rows of a kind's faults: what every service of AWS says, and where credentials come from.
+ * RequestTimeTooSkewed: the host sets its clock by the reply. Codes without a status come one by one
+ * in the results of a batch too. */
+#define AWS_FAULT(status, code, cls) \
+	{                            \
+		status, code, cls    \
 	}
-#define AWS_LOGIN_FAULTS                                              \
-	AWS_LOGIN_FAULT("ExpiredTokenException", DIF_AUTH),           \
-		AWS_LOGIN_FAULT("InvalidIdentityToken", DIF_AUTH),    \
-		AWS_LOGIN_FAULT("RegionDisabledException", DIF_AUTH), \
-		AWS_LOGIN_FAULT("IDPCommunicationError", DIF_TRANSIENT)
+#define AWS_FAULTS                                                                                 \
+	AWS_FAULT(400, "RequestTimeout", DIF_TRANSIENT), AWS_FAULT(400, "ExpiredToken", DIF_AUTH), \
+		AWS_FAULT(400, "ExpiredTokenException", DIF_AUTH),                                 \
+		AWS_FAULT(400, "InvalidToken", DIF_AUTH),                                          \
+		AWS_FAULT(400, "TokenRefreshRequired", DIF_AUTH),                                  \
+		AWS_FAULT(400, "InvalidIdentityToken", DIF_AUTH),                                  \
+		AWS_FAULT(400, "RegionDisabledException", DIF_AUTH),                               \
+		AWS_FAULT(400, "IDPCommunicationError", DIF_TRANSIENT),                            \
+		AWS_FAULT(403, "RequestTimeTooSkewed", DIF_AUTH),                                  \
+		AWS_FAULT(0, "AccessDenied", DIF_AUTH), AWS_FAULT(0, "Throttling", DIF_THROTTLED), \
+		AWS_FAULT(0, "ThrottlingException", DIF_THROTTLED),                                \
+		AWS_FAULT(0, "RequestLimitExceeded", DIF_THROTTLED),                               \
+		AWS_FAULT(0, "TooManyRequests", DIF_THROTTLED),                                    \
+		AWS_FAULT(0, "TooManyRequestsException", DIF_THROTTLED),                           \
+		AWS_FAULT(0, "BandwidthLimitExceeded", DIF_THROTTLED),                             \
+		AWS_FAULT(0, "InternalError", DIF_TRANSIENT)
 
 #define AWS_LOGIN_ROW(self, member, name, help, type, flags, most, env)     \
 	{                                                                   \

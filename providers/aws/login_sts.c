@@ -6,11 +6,6 @@
 #define VERSION "Version=2011-06-15"
 #define TIMEOUT_MS 20000 /* of a login of 60 s that may take two roles */
 
-static const char *query(struct dif_op *op, const char *value)
-{
-	return host->enc(op, DIF_QUERY, value, strlen(value));
-}
-
 static void on_assumed(struct dif_op *op, const struct dif_reply *r)
 {
 	const struct dif_node *t = host->tree(op, r, DIF_AS_XML, "AssumeRoleResponse");
@@ -25,15 +20,15 @@ void aws_assume(struct dif_op *op, const struct aws_key *with, const struct aws_
 	struct aws_signer who = {with->id, with->secret, with->token, l->region, "sts"};
 	struct dif_text *t = host->text(op);
 	host->add(t, "Action=AssumeRole&" VERSION "&RoleArn=%s&RoleSessionName=%s",
-	          query(op, role->arn), query(op, role->session));
+	          aws_query(op, role->arn), aws_query(op, role->session));
 	if (role->external_id != NULL) {
-		host->add(t, "&ExternalId=%s", query(op, role->external_id));
+		host->add(t, "&ExternalId=%s", aws_query(op, role->external_id));
 	}
 	struct dif_piece body = {.bytes = host->end(t)};
 	struct aws_call c = {.method = "POST",
-	                     .scheme = l->sts_scheme,
-	                     .host = l->sts_host,
-	                     .path = l->sts_path,
+	                     .scheme = l->sts_at.scheme,
+	                     .host = l->sts_at.host,
+	                     .path = host->fmt(op, "%s/", l->sts_at.path),
 	                     .body = &body,
 	                     .npieces = 1,
 	                     .reply_max = AWS_LOGIN_REPLY_MAX};
@@ -62,25 +57,25 @@ static void on_web_token(struct dif_op *op, const struct dif_reply *r)
 	if (token == NULL) {
 		return;
 	}
-	const char *form =
-		host->fmt(op,
-	                  "Action=AssumeRoleWithWebIdentity&" VERSION
-	                  "&RoleArn=%s&RoleSessionName=%s&WebIdentityToken=%s",
-	                  query(op, w->web.arn), query(op, w->web.session), query(op, token));
+	const char *form = host->fmt(op,
+	                             "Action=AssumeRoleWithWebIdentity&" VERSION
+	                             "&RoleArn=%s&RoleSessionName=%s&WebIdentityToken=%s",
+	                             aws_query(op, w->web.arn), aws_query(op, w->web.session),
+	                             aws_query(op, token));
 	const struct dif_field type = {"content-type", FORM};
-	host->http(
-		op,
-		&(struct dif_http){
-			.method = "POST",
-			.url = host->fmt(op, "%s://%s%s", l->sts_scheme, l->sts_host, l->sts_path),
-			.fields = &type,
-			.nfields = 1,
-			.body = &(struct dif_piece){.bytes = {form, strlen(form)}},
-			.npieces = 1,
-			.timeout_ms = TIMEOUT_MS,
-			.reply_max = AWS_LOGIN_REPLY_MAX,
-		},
-		on_web_assumed);
+	host->http(op,
+	           &(struct dif_http){
+			   .method = "POST",
+			   .url = host->fmt(op, "%s://%s%s/", l->sts_at.scheme, l->sts_at.host,
+	                                    l->sts_at.path),
+			   .fields = &type,
+			   .nfields = 1,
+			   .body = &(struct dif_piece){.bytes = {form, strlen(form)}},
+			   .npieces = 1,
+			   .timeout_ms = TIMEOUT_MS,
+			   .reply_max = AWS_LOGIN_REPLY_MAX,
+		   },
+	           on_web_assumed);
 }
 
 void aws_web_identity(struct dif_op *op, const struct aws_role *role, const char *path)

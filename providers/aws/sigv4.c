@@ -11,14 +11,29 @@
 
 const struct dif_host *host;
 
-const char *aws_host(struct dif_opening *o, const char *scheme, const char *authority)
+bool aws_endpoint(struct dif_opening *o, const char *option, const char *url, const char *service,
+                  const char *region, struct aws_endpoint *to)
 {
-	const char *port = strcmp(scheme, "https") == 0 ? ":443" : ":80";
-	size_t n = strlen(authority), m = strlen(port);
-	if (n <= m || strcmp(authority + n - m, port) != 0) {
-		return authority;
+	bool china = strncmp(region, "cn-", 3) == 0;
+	if (url == NULL) {
+		url = o->fmt(o, "https://%s.%s.amazonaws.com%s", service, region,
+		             china ? ".cn" : "");
 	}
-	return o->fmt(o, "%.*s", (int)(n - m), authority);
+	if (!o->url(o, url, &to->scheme, &to->host, &to->path)) {
+		o->refuse(o, "%s '%s' is not a URL: write https://host", option, url);
+		return false;
+	}
+	const char *port = strcmp(to->scheme, "https") == 0 ? ":443" : ":80";
+	size_t n = strlen(to->host), m = strlen(port);
+	if (n > m && strcmp(to->host + n - m, port) == 0) {
+		to->host = o->fmt(o, "%.*s", (int)(n - m), to->host);
+	}
+	n = strlen(to->path);
+	while (n > 0 && to->path[n - 1] == '/') {
+		n--;
+	}
+	to->path = o->fmt(o, "%.*s", (int)n, to->path);
+	return true;
 }
 
 void aws_field(struct aws_call *c, const char *name, const char *value)
@@ -31,6 +46,11 @@ void aws_field(struct aws_call *c, const char *name, const char *value)
 		return;
 	}
 	c->fields[c->nfields++] = (struct dif_field){name, value};
+}
+
+const char *aws_query(struct dif_op *op, const char *value)
+{
+	return host->enc(op, DIF_QUERY, value, strlen(value));
 }
 
 /* Insertion sort: at most 40, and mostly in order. */

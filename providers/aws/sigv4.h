@@ -36,11 +36,21 @@ struct aws_call {
 	uint64_t reply_max;
 };
 
-/* For open: authority without the scheme's own port, which is not part of the Host header, so it
- * must not be signed either. */
-const char *aws_host(struct dif_opening *o, const char *scheme, const char *authority);
+/* A URL in parts, made by open. */
+struct aws_endpoint {
+	const char *scheme;
+	const char *host; /* with its port unless that is the scheme's own, as it is signed */
+	const char *path; /* without a slash at its end */
+};
+
+/* Takes the URL of an option apart; url NULL: that of AWS for the service in the region. False: the
+ * open has failed. */
+bool aws_endpoint(struct dif_opening *o, const char *option, const char *url, const char *service,
+                  const char *region, struct aws_endpoint *to);
 /* Adds a field; a value that is NULL or "" is left out. */
 void aws_field(struct aws_call *c, const char *name, const char *value);
+/* A value of a query or a form. */
+const char *aws_query(struct dif_op *op, const char *value);
 /* Signs with the time of now and sends; sorts the fields. Ends the op where there is no room for a
  * field. */
 void aws_send(struct dif_op *op, const struct aws_signer *signer, struct aws_call *c,
