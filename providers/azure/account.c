@@ -148,7 +148,9 @@ static bool open_sas(struct azure_account *a, struct dif_opening *o)
 		             "string as it was made, sv=...&sig=...");
 		return false;
 	}
-	a->sig = o->fmt(o, "%.*s", (int)n, sig);
+	a->sig[0] = o->fmt(o, "%.*s", (int)n, sig);
+	struct dif_bytes plain = o->dec(o, DIF_QUERY, a->sig[0]);
+	a->sig[1] = plain.p != NULL ? o->fmt(o, "%.*s", (int)plain.n, (const char *)plain.p) : "";
 	a->ends = INT64_MAX;
 	const char *se = parameter(a->sas, "se", &n);
 	if (se == NULL) {
@@ -175,8 +177,8 @@ static void login_by_sas(struct dif_op *op)
 		host->log(op, 2, "the shared access signature ends on %s",
 		          host->date(op, DIF_DATE_ISO, a->ends));
 	}
-	host->done(op,
-	           &(struct dif_result){.cred = {.part = {a->sas, a->sig}, .expires = a->ends}});
+	host->done(op, &(struct dif_result){.cred = {.part = {a->sas, a->sig[0], a->sig[1]},
+	                                             .expires = a->ends}});
 }
 
 /* --- open and login --- */

@@ -17,7 +17,7 @@ struct azure_account {
 	enum azure_way way;      /* never AZURE_CONNECTION_STRING: what it says counts */
 	struct dif_bytes secret; /* the key, decoded */
 	int64_t ends;            /* of a shared access signature; INT64_MAX: not told */
-	const char *sig;         /* of a shared access signature: what must not be seen */
+	const char *sig[2];      /* what of it must not be seen: as it is sent, and decoded */
 	const char *origin;      /* scheme://host[:port] */
 	const char *path;        /* what stands before every container; no slash at its end */
 	const char *hosts[3];    /* for the caps */

@@ -135,12 +135,12 @@ TEST(a_part_of_a_batch)
 	                                 .secret = dif_decode(&arena, DIF_BASE64, EMULATOR_KEY)};
 	struct dif_text *t = host->text(&b.op);
 	azure_inner(&b.op, &c, t);
-	assert_string_equal(
-		(const char *)host->end(t).p,
-		"DELETE /site/a%20b.html HTTP/1.1\r\nif-match: \"0x1\"\r\n"
-		"x-ms-date: Fri, 26 Jun 2015 23:39:12 GMT\r\n"
-		"authorization: SharedKey devstoreaccount1:yMiBWVoRicpGB2wr/nwnQba6ZP4HGb6aQ96f088HJ7o="
-		"\r\ncontent-length: 0\r\n\r\n");
+	assert_string_equal((const char *)host->end(t).p,
+	                    "DELETE /site/a%20b.html HTTP/1.1\r\nif-match: \"0x1\"\r\n"
+	                    "x-ms-date: Fri, 26 Jun 2015 23:39:12 GMT\r\n"
+	                    "authorization: SharedKey devstoreaccount1:"
+	                    "yMiBWVoRicpGB2wr/nwnQba6ZP4HGb6aQ96f088HJ7o="
+	                    "\r\ncontent-length: 0\r\n\r\n");
 	bench_fini(&b);
 }
 
