@@ -176,6 +176,7 @@ void dif_run_finish(struct dif_op_run *r)
 	uv_timer_stop(&r->timer);
 	dif_list_remove(&r->link);
 	dif_list_remove(&r->live);
+	dif_login_idle(r->i);
 	fill_outcome(r, &out);
 	if (r->err.cls != DIF_OK) {
 		out.unknown = r->has_been_unknown;

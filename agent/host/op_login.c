@@ -109,8 +109,7 @@ static void on_failed(struct dif_instance *i, const struct dif_op_host *a)
 	}
 	dif_error_wrap(&l->err, "could not log in");
 	if (a->is_canceled) {
-		dif_error_set(&l->err, DIF_TRANSIENT, "could not log in: no answer within %d s",
-		              LOGIN_MAX / 1000);
+		dif_error_set(&l->err, DIF_TRANSIENT, "could not log in: no answer in time");
 		repeats = true;
 	}
 	if (l->failures++ == 0) {
@@ -227,6 +226,15 @@ enum dif_login_state dif_login_ready(struct dif_instance *i)
 	}
 	/* While one runs, or waits to run again, ops wait with it. */
 	return l->attempt == NULL && l->is_final ? DIF_LOGIN_FAILED : DIF_LOGIN_WAIT;
+}
+
+void dif_login_idle(struct dif_instance *i)
+{
+	struct dif_login *l = &i->login;
+	if (dif_list_empty(&i->runs) && l->attempt != NULL && !l->attempt->is_canceled &&
+	    !is_good(i)) {
+		dif_attempt_cancel(l->attempt);
+	}
 }
 
 int64_t dif_login_down_since(const struct dif_instance *i)

@@ -236,6 +236,8 @@ enum dif_login_state { DIF_LOGIN_READY, DIF_LOGIN_WAIT, DIF_LOGIN_FAILED };
 enum dif_login_state dif_login_ready(struct dif_instance *i);
 void dif_login_drop(struct dif_instance *i, uint64_t version);
 void dif_login_close(struct dif_instance *i);
+/* Where the last op has ended, a login that nobody waits for any more is given up. */
+void dif_login_idle(struct dif_instance *i);
 /* Since when, in steady ms, nobody could log in: several times in a row. 0: it is not so. */
 int64_t dif_login_down_since(const struct dif_instance *i);
 /* True: the peer's clock is far off ours, which now follows it. */

@@ -186,6 +186,22 @@ TEST(a_login_that_could_not_be_made_is_repeated_while_ops_wait)
 	opkit_free(k);
 }
 
+TEST(a_login_that_nobody_waits_for_keeps_nothing_alive)
+{
+	UNUSED_STATE;
+	struct opkit *k = opkit_new(true);
+	struct seen s = {0};
+	struct dif_get in = {.key = "k"};
+	script_expect(k->s, &(struct script_want){.method = "POST", .url = LOGIN},
+	              &(struct script_reply){.hold = true});
+	dif_op_start(k->i, DIF_GET, &in, 50, on_seen, &s);
+	opkit_until(k, &s.calls, 1);
+	opkit_turn(k);
+	assert_true(script_seen(k->s, 0)->canceled);
+	assert_false(uv_loop_alive(&k->e->loop));
+	opkit_free(k);
+}
+
 TEST(a_store_where_nobody_can_log_in_is_down_until_somebody_can)
 {
 	UNUSED_STATE;
@@ -370,6 +386,7 @@ int main(void)
 			a_refused_login_fails_all_that_wait_and_is_not_asked_again_at_once),
 		cmocka_unit_test(what_a_login_does_not_find_is_not_the_object),
 		cmocka_unit_test(a_login_that_could_not_be_made_is_repeated_while_ops_wait),
+		cmocka_unit_test(a_login_that_nobody_waits_for_keeps_nothing_alive),
 		cmocka_unit_test(a_store_where_nobody_can_log_in_is_down_until_somebody_can),
 		cmocka_unit_test(a_credential_is_renewed_while_the_old_one_serves),
 		cmocka_unit_test(a_credential_near_its_end_is_not_asked_for_at_every_op),

@@ -291,9 +291,11 @@ function refusal(lane, rule) {
 function nothingDone(lane, body) {
 	const tag = crypto.randomBytes(16).toString('hex');
 	if (lane.kind === 'gcs') {
-		const found = /"name":"((?:[^"\\]|\\.)*)"/.exec(body.toString('latin1'));
+		const text = body.toString('latin1'), found = /"name":"((?:[^"\\]|\\.)*)"/.exec(text);
+		const media = text.indexOf('\r\n\r\n', text.indexOf('\r\n--', 4)) + 4; // of the second part
+		const size = text.lastIndexOf('\r\n--') - media;
 		return { status: 200, headers: ['Content-Type', 'application/json'], body: Buffer.from(
-			`{"name":"${found?.[1] ?? 'x'}","generation":"${Date.now()}000","metageneration":"1"}`, 'latin1') };
+			`{"name":"${found?.[1] ?? 'x'}","generation":"${Date.now()}000","metageneration":"1","size":"${size}"}`, 'latin1') };
 	}
 	return { status: lane.kind === 'azure' ? 201 : 200, headers: ['ETag', `"${tag}"`], body: Buffer.alloc(0) };
 }
