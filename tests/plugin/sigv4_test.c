@@ -117,6 +117,38 @@ TEST(a_session_token_is_signed)
 	      "07ec1639c89043aa0e3e2de82b96708f198cceab042d4a97044c66dd9f74e7f8");
 }
 
+/* post-sts-header-before of the suite. */
+TEST(a_token_of_sts_is_signed)
+{
+	UNUSED_STATE;
+	struct aws_signer with = suite;
+	with.token = "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBu"
+		     "FqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUuwthAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUp"
+		     "p2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q"
+		     "6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4"
+		     "rvx3iSIlTJabIQwj2ICCR/oLxBA==";
+	struct aws_call c = {.method = "POST", .host = "example.amazonaws.com", .path = "/"};
+	send("20150830T123600Z", &with, &c);
+	check("host;x-amz-date;x-amz-security-token",
+	      "85d96828115b5dc0cfc3bd16ad9e210dd772bbebba041836c64533a82be05ead");
+}
+
+/* post-x-www-form-urlencoded of the suite: the shape of a request to STS. */
+TEST(a_form_is_signed_by_its_digest)
+{
+	UNUSED_STATE;
+	struct dif_piece body = {.bytes = {"Param1=value1", 13}};
+	struct aws_call c = {.method = "POST",
+	                     .host = "example.amazonaws.com",
+	                     .path = "/",
+	                     .body = &body,
+	                     .npieces = 1};
+	aws_field(&c, "content-type", "application/x-www-form-urlencoded");
+	send("20150830T123600Z", &suite, &c);
+	check("content-type;host;x-amz-date",
+	      "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a");
+}
+
 TEST(a_path_beyond_ascii)
 {
 	UNUSED_STATE;
@@ -205,6 +237,8 @@ int main(void)
 		cmocka_unit_test(a_parameter_without_value),
 		cmocka_unit_test(a_service_other_than_s3_has_no_payload_field),
 		cmocka_unit_test(a_session_token_is_signed),
+		cmocka_unit_test(a_token_of_sts_is_signed),
+		cmocka_unit_test(a_form_is_signed_by_its_digest),
 		cmocka_unit_test(a_path_beyond_ascii),
 		cmocka_unit_test(a_put_as_the_go_sdk_signed_it),
 		cmocka_unit_test(a_conditional_put_with_checksum_and_token),

@@ -93,7 +93,8 @@ static const char *value_of(const struct script_seen *seen, const char *name, si
 	return authority;
 }
 
-static void canonical(const struct script_seen *seen, const char *names, char *to, size_t max)
+static void canonical(const struct script_seen *seen, const char *names, const char *payload,
+                      char *to, size_t max)
 {
 	const char *path = strchr(strstr(seen->url, "://") + 3, '/');
 	size_t n = strcspn(path, "?");
@@ -107,11 +108,11 @@ static void canonical(const struct script_seen *seen, const char *names, char *t
 		               value_of(seen, at, len));
 	}
 	size_t used = strlen(to);
-	(void)snprintf(to + used, max - used, "\n%s\n%s", names,
-	               value_of(seen, "x-amz-content-sha256", 20));
+	(void)snprintf(to + used, max - used, "\n%s\n%s", names, payload);
 }
 
-void check_sigv4(const struct script_seen *seen, const char *region, const char *secret)
+static void check_signed(const struct script_seen *seen, const char *region, const char *service,
+                         const char *secret, const char *payload)
 {
 	static char text[65536];
 	char names[1024], got[65], want[65], day[9], to_sign[512], first[256];
@@ -121,18 +122,18 @@ void check_sigv4(const struct script_seen *seen, const char *region, const char 
 	assert_int_equal(sscanf(strstr(auth, "SignedHeaders="),
 	                        "SignedHeaders=%1023[^,], Signature=%64s", names, got),
 	                 2);
-	canonical(seen, names, text, sizeof text);
+	canonical(seen, names, payload, text, sizeof text);
 	assert_true(dif_hash(DIF_SHA256, text, strlen(text), digest));
 	dif_hex(want, digest, 32);
 	(void)snprintf(day, sizeof day, "%.8s", stamp);
-	(void)snprintf(to_sign, sizeof to_sign, "AWS4-HMAC-SHA256\n%s\n%s/%s/s3/aws4_request\n%s",
-	               stamp, day, region, want);
+	(void)snprintf(to_sign, sizeof to_sign, "AWS4-HMAC-SHA256\n%s\n%s/%s/%s/aws4_request\n%s",
+	               stamp, day, region, service, want);
 	(void)snprintf(first, sizeof first, "AWS4%s", secret);
 	assert_true(dif_hmac(DIF_SHA256, (struct dif_bytes){first, strlen(first)},
 	                     (struct dif_bytes){day, 8}, digest));
 	memcpy(key, digest, 32);
 	hmac(key, region);
-	hmac(key, "s3");
+	hmac(key, service);
 	hmac(key, "aws4_request");
 	hmac(key, to_sign);
 	dif_hex(want, key, 32);
@@ -142,4 +143,19 @@ void check_sigv4(const struct script_seen *seen, const char *region, const char 
 		const char *name = seen->fields[f].name;
 		assert_true(strcmp(name, "authorization") == 0 || strstr(names, name) != NULL);
 	}
+}
+
+void check_sigv4(const struct script_seen *seen, const char *region, const char *secret)
+{
+	check_signed(seen, region, "s3", secret, value_of(seen, "x-amz-content-sha256", 20));
+}
+
+void check_sigv4_of(const struct script_seen *seen, const char *region, const char *service,
+                    const char *secret)
+{
+	uint8_t digest[DIF_DIGEST_MAX];
+	char payload[65];
+	assert_true(dif_hash(DIF_SHA256, seen->body, seen->body_n, digest));
+	dif_hex(payload, digest, 32);
+	check_signed(seen, region, service, secret, payload);
 }

@@ -16,5 +16,8 @@ void check_refused(const char *ini, const char *part);
 /* Signs the request again, from what went out, with code that is not the plug-in's; and asserts
  * that nothing went out unsigned. */
 void check_sigv4(const struct script_seen *seen, const char *region, const char *secret);
+/* The same for another service than s3, which signs the body without a field for its digest. */
+void check_sigv4_of(const struct script_seen *seen, const char *region, const char *service,
+                    const char *secret);
 
 #endif
