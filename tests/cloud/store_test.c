@@ -433,6 +433,86 @@ TEST(pages_hold_every_key_once)
 	assert_int_equal(out->nrows, 0);
 }
 
+/* --- parts --- */
+
+static uint64_t part_size(void)
+{
+	uint64_t align = caps->part_align > 0 ? caps->part_align : 1;
+	uint64_t size = caps->part_min > (256u << 10) ? caps->part_min : 256u << 10;
+	return (size + align - 1) / align * align;
+}
+
+/* One part of the object, in as many pieces as the store wants; returns its token. */
+static char *put_part(struct dif_part *in, const char *from, uint64_t size)
+{
+	static struct store_blob b;
+	char *token = NULL;
+	for (uint64_t sent = 0; sent < size || token == NULL;) {
+		in->blob = store_blob(&b, from + sent, (size_t)(size - sent));
+		const struct store_out *out = store_part(st, DIF_PART_PUT, in);
+		check_ok(out);
+		assert_true(out->accepted > 0 && out->accepted <= size - sent);
+		sent += out->accepted;
+		in->offset += out->accepted;
+		free(token);
+		token = strdup(out->token != NULL ? out->token : "");
+		assert_non_null(token);
+	}
+	return token;
+}
+
+TEST(a_large_object_in_parts)
+{
+	UNUSED_STATE;
+	static struct store_blob b;
+	char upload[4096], *tokens[3];
+	if (caps->part_max == 0) {
+		skip();
+	}
+	size_t part = (size_t)part_size(), n = 2 * part + 11;
+	char *bytes = malloc(n);
+	assert_non_null(bytes);
+	for (size_t i = 0; i < n; i++) {
+		bytes[i] = (char)((i * 2654435761u) >> 13);
+	}
+	struct dif_put whole = put_of("parts", store_blob(&b, bytes, n));
+	whole.if_absent = can(DIF_CAP_COND);
+	struct dif_part in = {.put = &whole};
+	const struct store_out *out = store_part(st, DIF_PART_BEGIN, &in);
+	check_ok(out);
+	(void)snprintf(upload, sizeof upload, "%s", out->upload);
+	in.upload = upload;
+	for (uint32_t i = 0; i < 3; i++) {
+		in.number = i + 1;
+		tokens[i] = put_part(&in, bytes + i * part, i < 2 ? part : 11);
+	}
+	in.tokens = (const char *const *)tokens;
+	in.ntokens = 3;
+	out = store_part(st, DIF_PART_FINISH, &in);
+	check_ok(out);
+	assert_string_equal(out->object.tag, tag_of("parts"));
+	out = store_get(st, &(struct dif_get){.key = "parts"});
+	check_ok(out);
+	assert_int_equal(out->body.n, n);
+	assert_memory_equal(out->body.p, bytes, n);
+	assert_string_equal(store_meta(&out->object, "order"), "1700000000000");
+	for (uint32_t i = 0; i < 3; i++) {
+		free(tokens[i]);
+	}
+	drop("parts");
+
+	in = (struct dif_part){.put = &whole};
+	out = store_part(st, DIF_PART_BEGIN, &in);
+	check_ok(out);
+	(void)snprintf(upload, sizeof upload, "%s", out->upload);
+	in.upload = upload;
+	in.number = 1;
+	free(put_part(&in, bytes, part));
+	check_ok(store_part(st, DIF_PART_ABORT, &in));
+	check_class(store_head(st, &(struct dif_get){.key = "parts"}), DIF_NOT_FOUND);
+	free(bytes);
+}
+
 /* --- trust --- */
 
 /* The configuration with the line of that key changed by one letter, or left out. False: it has no
@@ -514,8 +594,10 @@ int main(void)
 		cmocka_unit_test(a_tag_on_remove_holds),
 		cmocka_unit_test(names_are_what_they_are),
 		cmocka_unit_test(pages_hold_every_key_once),
+		cmocka_unit_test(a_large_object_in_parts),
 		cmocka_unit_test(a_wrong_secret_is_refused),
 		cmocka_unit_test(a_server_of_an_unknown_authority_is_refused),
 	};
+	cmocka_set_test_filter(getenv("STORE_TESTS")); /* NULL: all */
 	return cmocka_run_group_tests_name("cloud", tests, setup, teardown);
 }
