@@ -275,6 +275,9 @@ TEST(a_missing_file_is_an_error)
 
 enum { CHILD_GOOD, CHILD_BAD, CHILD_SKIP };
 
+/* Of a child, which ends with it. */
+static struct dif_archive *left_open;
+
 static int in_child(int (*run)(void))
 {
 	fflush(NULL);
@@ -301,7 +304,7 @@ static int add_to_full(void)
 	if (!mount_small("size=32m,mode=750")) {
 		return CHILD_SKIP;
 	}
-	struct dif_archive *a = dif_archive_open(folder, &err);
+	struct dif_archive *a = left_open = dif_archive_open(folder, &err);
 	struct dif_cut c = cut_of(content, sizeof content);
 	char *path = NULL;
 	bool refused = a != NULL && !dif_archive_add(a, from, false, &c, &path, &err);
@@ -318,7 +321,7 @@ static int run_full_in_mid_copy(void)
 	if (!mount_small("size=100m,mode=750")) {
 		return CHILD_SKIP;
 	}
-	struct dif_archive *a = dif_archive_open(folder, &err);
+	struct dif_archive *a = left_open = dif_archive_open(folder, &err);
 	struct dif_cut c = cut_of(content, sizeof content);
 	static const char zeros[1 << 16];
 	FILE *f = fopen(from, "wb");
@@ -344,7 +347,7 @@ static int add_to_read_only(void)
 	if (!mount_small("size=100m,mode=750")) {
 		return CHILD_SKIP;
 	}
-	struct dif_archive *a = dif_archive_open(folder, &err);
+	struct dif_archive *a = left_open = dif_archive_open(folder, &err);
 	struct dif_cut c = cut_of(content, sizeof content);
 	char *path = NULL;
 	if (a == NULL || mount("none", folder, "none", MS_REMOUNT | MS_RDONLY, NULL) != 0) {

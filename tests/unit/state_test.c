@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -650,7 +651,7 @@ TEST(a_killed_process_loses_nothing_that_was_acknowledged)
 	UNUSED_STATE;
 	close_state(open_state(DIF_STATE_OWN));
 	for (int i = 1; i <= 10; i++) {
-		kill_after("/proc/self/exe", i);
+		kill_after(program_invocation_name, i);
 		assert_false(fresh);
 	}
 }
