@@ -59,7 +59,9 @@ struct dif_http_response {
 	uint64_t sunk;
 	int64_t retry_after_ms; /* -1: not told */
 	const char *tls;        /* "TLSv1.3", NULL: plain */
-	double bytes_per_s;     /* of the reply's body, 0: not measured */
+	int64_t cert_ends;  /* seconds since 1970: when the first certificate of the peer's verified
+	                         * chain ends, 0: not known */
+	double bytes_per_s; /* of the reply's body, 0: not measured */
 	struct dif_error err;
 };
 

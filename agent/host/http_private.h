@@ -66,6 +66,7 @@ struct reply {
 	uint32_t nfields;
 	struct dif_buf body;
 	const char *tls;
+	int64_t cert_ends; /* seconds since 1970, 0: not known */
 };
 
 struct dif_http_call {

@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
@@ -29,6 +30,7 @@ void dif_http_reply_reset(struct reply *r)
 	r->expect = -1;
 	r->nfields = 0;
 	r->tls = NULL;
+	r->cert_ends = 0;
 	r->head.n = r->body.n = 0;
 	r->head.failed = r->body.failed = false;
 	if (r->body.p != NULL) {
@@ -105,15 +107,35 @@ static bool judge(struct dif_http_call *call)
 	return call->req.sink->begin(call->req.sink, call->req.sink_offset, &call->err);
 }
 
+static int64_t end_of(const X509 *cert)
+{
+	struct tm tm;
+	return ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+}
+
+/* When the first certificate of the chain ends. A resumed session keeps the peer's own only. */
+static int64_t chain_ends(SSL *ssl)
+{
+	const STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+	const X509 *peer = SSL_get0_peer_certificate(ssl);
+	int64_t first = peer != NULL ? end_of(peer) : 0;
+	for (int i = 0; chain != NULL && i < sk_X509_num(chain); i++) {
+		int64_t ends = end_of(sk_X509_value(chain, i));
+		first = ends != 0 && (first == 0 || ends < first) ? ends : first;
+	}
+	return first;
+}
+
 /* Known only while the connection is in hand. */
-static const char *tls_version(CURL *easy)
+static void note_tls(struct reply *r, CURL *easy)
 {
 	struct curl_tlssessioninfo *info = NULL;
 	if (curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || info == NULL ||
 	    info->backend != CURLSSLBACKEND_OPENSSL || info->internals == NULL) {
-		return NULL;
+		return;
 	}
-	return SSL_get_version(info->internals); /* a constant */
+	r->tls = SSL_get_version(info->internals); /* a constant */
+	r->cert_ends = chain_ends(info->internals);
 }
 
 /* "HTTP/1.1 200 OK" begins a reply; what came before (100 Continue) is forgotten. */
@@ -127,7 +149,7 @@ static void begin(struct dif_http_call *call)
 	r->nfields = 0;
 	r->head.n = 0;
 	if (r->tls == NULL && call->target.https) {
-		r->tls = tls_version(call->easy);
+		note_tls(r, call->easy);
 	}
 }
 
@@ -438,6 +460,7 @@ void dif_http_response(struct dif_http_call *call, struct dif_http_response *out
 		.sunk = r->sunk,
 		.retry_after_ms = good ? retry_after(r) : -1,
 		.tls = r->tls,
+		.cert_ends = r->cert_ends,
 		.bytes_per_s = good ? rate_of(call) : 0,
 		.err = call->err,
 	};

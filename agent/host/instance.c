@@ -402,6 +402,11 @@ const struct dif_caps *dif_instance_caps(const struct dif_instance *i)
 	return &i->caps;
 }
 
+const struct dif_http_policy *dif_instance_policy(const struct dif_instance *i)
+{
+	return &i->policy;
+}
+
 const struct dif_pressure *dif_instance_pressure(const struct dif_instance *i)
 {
 	return &i->pressure;

@@ -153,6 +153,8 @@ static void fill_outcome(struct dif_op_run *r, struct dif_outcome *out)
 	}
 	out->tls = a->tls[0] != '\0' ? a->tls : NULL;
 	out->bytes_per_s = a->bytes_per_s;
+	out->cert_ends = a->cert_ends;
+	out->peer_date = a->date;
 	if (r->err.cls != DIF_OK) {
 		return;
 	}
@@ -169,7 +171,8 @@ static void fill_outcome(struct dif_op_run *r, struct dif_outcome *out)
 
 void dif_run_finish(struct dif_op_run *r)
 {
-	struct dif_outcome out = {.attempts = r->attempts, .took_ms = dif_steady_ms() - r->started};
+	struct dif_outcome out = {
+		.attempts = r->attempts, .took_ms = dif_steady_ms() - r->started, .peer_date = -1};
 	if (r->sm.state != DIF_RUN_DONE) {
 		dif_sm_move(&r->sm, DIF_RUN_DONE);
 	}

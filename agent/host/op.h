@@ -33,6 +33,8 @@ void dif_instance_close(struct dif_instance *i, void (*closed)(void *data), void
 const char *dif_instance_name(const struct dif_instance *i); /* "aws", of [store aws] */
 const struct dif_offer *dif_instance_offer(const struct dif_instance *i);
 const struct dif_caps *dif_instance_caps(const struct dif_instance *i);
+/* What its requests may touch; no host is named where the plug-in does not speak HTTP. */
+const struct dif_http_policy *dif_instance_policy(const struct dif_instance *i);
 const struct dif_pressure *dif_instance_pressure(const struct dif_instance *i);
 /* At most this many connections at once; the publication shares 256 among the destinations with
  * work. */
@@ -53,7 +55,9 @@ struct dif_outcome {
 	uint32_t attempts;
 	bool unknown; /* a write failed and may have happened */
 	int64_t took_ms;
-	const char *tls; /* of the last reply */
+	const char *tls;   /* of the last reply */
+	int64_t cert_ends; /* of the last reply, as in http.h; 0: not known */
+	int64_t peer_date; /* what the last reply said the time is, seconds since 1970; -1: nothing */
 	double bytes_per_s;
 };
 typedef void dif_op_cb(void *data, const struct dif_outcome *out);

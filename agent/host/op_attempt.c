@@ -150,7 +150,7 @@ static void note_failure(struct dif_op_host *a, const struct dif_http_response *
 		const char *id = dif_fields_get(r->fields, r->nfields, names[k], 0);
 		(void)snprintf(a->request_id, sizeof a->request_id, "%.95s", id != NULL ? id : "");
 	}
-	a->peer_date = dif_undate(dif_fields_get(r->fields, r->nfields, "date", 0));
+	a->peer_date = a->date;
 }
 
 static void on_http(void *data, const struct dif_http_response *r)
@@ -165,6 +165,8 @@ static void on_http(void *data, const struct dif_http_response *r)
 	a->call = NULL;
 	a->retry_after_ms = r->retry_after_ms;
 	a->bytes_per_s = r->bytes_per_s;
+	a->cert_ends = r->cert_ends;
+	a->date = dif_undate(dif_fields_get(r->fields, r->nfields, "date", 0));
 	(void)snprintf(a->tls, sizeof a->tls, "%s", r->tls != NULL ? r->tls : "");
 	bool answered = r->status != 0;
 	if (changes_something(a->http.method) &&
@@ -335,6 +337,8 @@ static void clear(struct dif_op_host *a)
 	a->retry_after_ms = a->peer_date = -1;
 	a->request_id[0] = a->tls[0] = '\0';
 	a->bytes_per_s = 0;
+	a->cert_ends = 0;
+	a->date = -1;
 	a->may_have_happened = a->is_local = a->is_timeout = false;
 	a->result = (struct dif_result){.size = sizeof a->result};
 	a->rows = NULL;

@@ -76,6 +76,7 @@ struct dif_op_host {
 	int64_t peer_date;                /* of the last reply that was no success, -1: not told */
 	char request_id[96];
 	char tls[16];
+	int64_t cert_ends, date; /* of the last reply; 0 and -1: not told */
 	double bytes_per_s;
 	bool may_have_happened; /* a request that changes something went out, and may have */
 	bool is_local;          /* the failure is ours, not the peer's */
