@@ -31,6 +31,7 @@ struct dif_destination_config {
 	const char *name, *section, *store;
 	const char *prefix;     /* "" or "a/b/": keys below it are ours */
 	const char *public_url; /* with a slash at its end; NULL: none */
+	const char *ca_file;    /* whose certificates public_url may show; NULL: see check */
 	int64_t grace, barrier; /* ms */
 	uint32_t adopt;         /* may take over foreign keys */
 	const char *store_as;   /* "identity", "gzip" or NULL: by class */

@@ -178,6 +178,11 @@ static const struct dif_option destination_rows[] = {
          .type = DIF_URL,
          AT(public_url),
          .help = "Where readers find the site. Checked by difusor check."},
+	{.name = "ca_file",
+         .type = DIF_FILE_PATH,
+         AT(ca_file),
+         .help = "PEM file of the authorities to trust for public_url. Unless said: the store's "
+                 "where public_url is the store itself, else the system's."},
 	{.name = "grace",
          .def = "10min",
          .type = DIF_DURATION,
