@@ -42,20 +42,40 @@ const char *check_right(const struct subject *s, enum right right)
 	return any[right];
 }
 
-/* 401 and these codes doubt who we are; every other refusal is about what we may. */
-bool check_lacks_right(const struct dif_error *err)
+static bool has_code(const struct dif_error *err, const char *const *codes)
 {
-	static const char *const unknown[] = {
-		"InvalidAccessKeyId",   "SignatureDoesNotMatch",     "ExpiredToken",
-		"InvalidToken",         "TokenRefreshRequired",      "RequestTimeTooSkewed",
-		"AuthenticationFailed", "InvalidAuthenticationInfo", "AuthorizationHeaderMalformed",
-	};
-	for (size_t i = 0; i < DIF_LEN(unknown); i++) {
-		if (strcmp(err->code, unknown[i]) == 0) {
-			return false;
+	for (; *codes != NULL; codes++) {
+		if (strcmp(err->code, *codes) == 0) {
+			return true;
 		}
 	}
-	return err->cls == DIF_AUTH && err->status == 403;
+	return false;
+}
+
+/* 401 and these codes doubt who we are; every other refusal is about what we may. Azure's
+ * AuthorizationFailure comes to a key that has all rights: it is the wrong one, or the account's
+ * firewall does not know this machine. */
+bool check_lacks_right(const struct dif_error *err)
+{
+	static const char *const unknown[] = {"InvalidAccessKeyId",
+	                                      "SignatureDoesNotMatch",
+	                                      "ExpiredToken",
+	                                      "InvalidToken",
+	                                      "TokenRefreshRequired",
+	                                      "RequestTimeTooSkewed",
+	                                      "AuthenticationFailed",
+	                                      "AuthorizationFailure",
+	                                      "InvalidAuthenticationInfo",
+	                                      "AuthorizationHeaderMalformed",
+	                                      NULL};
+	return err->cls == DIF_AUTH && err->status == 403 && !has_code(err, unknown);
+}
+
+static bool is_missing(const struct dif_error *err)
+{
+	static const char *const missing[] = {"NoSuchBucket", "ContainerNotFound", "notFound",
+	                                      NULL};
+	return err->status == 404 || has_code(err, missing);
 }
 
 static void tell_clock(struct subject *s, int64_t peer)
@@ -78,7 +98,10 @@ static void tell_clock(struct subject *s, int64_t peer)
 static void tell_access(struct subject *s, const struct dif_error *err)
 {
 	const char *advice =
-		dif_arena_fmt(&s->arena, "put the right credential into [%s]", s->section);
+		dif_arena_fmt(&s->arena, "put the right credential into [%s]%s", s->section,
+	                      strcmp(err->code, "AuthorizationFailure") == 0
+	                              ? ", or let this machine through the account's firewall"
+	                              : "");
 	if (err->cls != DIF_AUTH) {
 		check_tell(s, "credentials", DIF_GO, "accepted");
 	} else if (check_lacks_right(err)) {
@@ -90,7 +113,7 @@ static void tell_access(struct subject *s, const struct dif_error *err)
 
 static void tell_bucket(struct subject *s, const struct dif_error *err)
 {
-	if (err->status == 404) {
+	if (is_missing(err)) {
 		check_fail(s, "bucket", err,
 		           dif_arena_fmt(&s->arena, "create it, or correct its name in [%s]",
 		                         s->section));
@@ -115,7 +138,7 @@ static void on_reached(void *data, const struct dif_outcome *out)
 	struct subject *s = data;
 	const struct dif_error *err = &out->err;
 	char took[DIF_DATE_MAX];
-	bool is_answer = err->cls == DIF_OK || err->cls == DIF_AUTH || err->status == 404;
+	bool is_answer = err->cls == DIF_OK || err->cls == DIF_AUTH || is_missing(err);
 	if (!is_answer) {
 		check_fail(s, "reach", err, NULL);
 		give_up(s);
@@ -139,7 +162,7 @@ static void on_reached(void *data, const struct dif_outcome *out)
 		tell_bucket(s, err);
 	}
 	if ((err->cls == DIF_AUTH && !check_lacks_right(err)) ||
-	    (s->d != NULL && err->status == 404)) {
+	    (s->d != NULL && is_missing(err))) {
 		give_up(s);
 		return;
 	}
