@@ -1,5 +1,5 @@
 /* script - a transport for tests: expected request, given reply. No socket is opened; replies come
- * on the loop, never before start returns, exactly as from host/http.
+ * on the loop, never before start returns, exactly as from host/http (rehearsal/wire).
  *
  *   struct script *s = script_new(engine);
  *   script_expect(s, &(struct script_want){.method = "PUT", .url = "https://b.example/a.json",
@@ -11,11 +11,12 @@
 #ifndef DIF_TESTS_SCRIPT_H
 #define DIF_TESTS_SCRIPT_H
 
-#include "host/body.h"
-#include "host/engine.h"
-#include "host/http.h"
+#include "rehearsal/wire.h"
 
-#define SCRIPT_FIELDS 24
+/* The short names that tests use. */
+#define SCRIPT_FIELDS DIF_WIRE_FIELDS
+#define script_reply dif_wire_reply
+#define script_seen dif_wire_seen
 
 /* What is copied is the struct alone: what it points to must stay until script_free. In url, in the
  * values of fields and in body, `*` stands for anything. */
@@ -23,30 +24,6 @@ struct script_want {
 	const char *method, *url;          /* NULL: any */
 	const char *fields[SCRIPT_FIELDS]; /* "name: value"; "!name": must not be there */
 	const char *body;                  /* NULL: any */
-};
-
-struct script_reply {
-	int status;                        /* 0: no reply; cls, text and sent tell more */
-	const char *fields[SCRIPT_FIELDS]; /* "name: value" */
-	const char *body;
-	size_t body_n;      /* 0: strlen(body) */
-	enum dif_class cls; /* of no reply; DIF_OK: DIF_TRANSIENT */
-	const char *text;   /* of no reply */
-	bool resent;        /* a kept connection died on it */
-	bool sent;          /* of no reply: bytes of the request went out */
-	bool hold;          /* the reply waits for script_release, or for a cancel */
-	size_t cut_sink;    /* not 0: the connection breaks after so many bytes into the sink */
-};
-
-/* A request as it arrived; valid until script_free. */
-struct script_seen {
-	char *method, *url, *body;
-	size_t body_n;
-	struct dif_field *fields;
-	uint32_t nfields, flags, timeout_ms;
-	uint64_t sink_offset;
-	bool canceled;
-	const struct dif_http_policy *policy;
 };
 
 struct script;

@@ -1,0 +1,405 @@
+/* contract - folder, options, order of the suite; see the header. */
+#include "rehearsal/contract.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "host/option.h"
+#include "rehearsal/contract_private.h"
+
+#define ARENA_MAX (64u << 20)
+#define INI_MAX (1u << 20)
+#define SEGMENT 200
+#define KEY "p/page.html"
+#define KEY2 "p/second.html"
+
+const char *const dif_families[DIF_FAMILIES] = {
+	[DIF_F_PROBE] = "probe",
+	[DIF_F_LOGIN] = "login",
+	[DIF_F_LIST] = "list",
+	[DIF_F_LIST_LAST] = "list_last",
+	[DIF_F_HEAD] = "head",
+	[DIF_F_HEAD_ABSENT] = "head_absent",
+	[DIF_F_GET] = "get",
+	[DIF_F_GET_PART] = "get_part",
+	[DIF_F_PUT_CREATED] = "put_created",
+	[DIF_F_PUT_REPLACED] = "put_replaced",
+	[DIF_F_PUT_LOST] = "put_lost",
+	[DIF_F_PUT_THROTTLED] = "put_throttled",
+	[DIF_F_PUT_FORBIDDEN] = "put_forbidden",
+	[DIF_F_PUT_BROKEN] = "put_broken",
+	[DIF_F_REMOVE] = "remove",
+	[DIF_F_REMOVE_ABSENT] = "remove_absent",
+	[DIF_F_REMOVE_MANY] = "remove_many",
+};
+
+void dif_suite_tell(struct dif_suite *s, enum dif_verdict verdict, const char *name,
+                    const char *why)
+{
+	uint32_t *count = verdict == DIF_PASSED   ? &s->counts->passed
+	                  : verdict == DIF_FAILED ? &s->counts->failed
+	                                          : &s->counts->unproved;
+	++*count;
+	s->cb(s->data, &(struct dif_contract_case){name, verdict, why});
+}
+
+bool dif_suite_wrong(struct dif_suite *s, const char *fmt, ...)
+{
+	if (s->why[0] == '\0') {
+		va_list ap;
+		va_start(ap, fmt);
+		(void)vsnprintf(s->why, sizeof s->why, fmt, ap);
+		va_end(ap);
+	}
+	return false;
+}
+
+void dif_suite_object(struct dif_suite *s, const char *key, uint64_t size)
+{
+	s->size = size;
+	dif_values_text(&s->values, "key", key);
+	dif_values_text(&s->values, "size",
+	                dif_arena_fmt(&s->arena, "%llu", (unsigned long long)size));
+	dif_values_set(&s->values, "content",
+	               (struct dif_bytes){DIF_CONTENT, size == DIF_BIG ? 0 : size});
+}
+
+const char *dif_long_name(struct dif_arena *a, uint32_t n)
+{
+	char *name = dif_arena_alloc(a, n + 1);
+	for (uint32_t i = 0; name != NULL && i < n; i++) {
+		bool ends = i % SEGMENT == 1 && i + 1 < n;
+		name[i] = i == 0 ? 'p' : ends ? '/' : 'n';
+	}
+	return name != NULL ? name : "";
+}
+
+struct dif_instance *dif_suite_open(struct dif_suite *s, struct dif_error *err)
+{
+	return dif_instance_open(s->engine, s->offer, s->entries, s->section, err);
+}
+
+static void on_closed(void *data)
+{
+	*(bool *)data = true;
+}
+
+void dif_suite_close(struct dif_suite *s, struct dif_instance *i)
+{
+	bool closed = false;
+	dif_instance_close(i, on_closed, &closed);
+	while (!closed) {
+		(void)uv_run(&s->engine->loop, UV_RUN_ONCE);
+	}
+}
+
+/* --- the temporary folder --- */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+/* Credentials that are files are read by the rule of trusted files, which a checkout may not keep:
+ * what is no script goes into the temporary folder. */
+static bool copy_one(struct dif_suite *s, int folder, const char *name, struct dif_error *err)
+{
+	char *text = NULL;
+	size_t n = 0;
+	const char *to = dif_arena_fmt(&s->arena, "%s/%s", s->temporary, name);
+	int from = openat(folder, name, O_RDONLY | O_CLOEXEC);
+	if (from == -1) {
+		return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
+		                      "could not read '%s/%s': %m", s->folder, name);
+	}
+	bool ok = dif_path_read_all(from, INI_MAX, &text, &n, err);
+	close(from);
+	int fd = ok ? open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+	if (ok && (fd == -1 || write(fd, text, n) != (ssize_t)n)) {
+		ok = dif_error_exit(err, DIF_EXIT_OTHER, DIF_TRANSIENT, "could not write '%s': %m",
+		                    to);
+	}
+	if (fd != -1) {
+		close(fd);
+	}
+	free(text);
+	return ok;
+}
+
+static bool is_script(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	return *name == '.' || dot == NULL || strcmp(dot, ".txt") == 0 || strcmp(dot, ".ini") == 0;
+}
+
+static bool copy_files(struct dif_suite *s, struct dif_error *err)
+{
+	DIR *dir = opendir(s->folder);
+	bool ok = dir != NULL || dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
+	                                        "could not read folder '%s': %m", s->folder);
+	for (const struct dirent *e = NULL; ok && (e = readdir(dir)) != NULL;) {
+		ok = is_script(e->d_name) || copy_one(s, dirfd(dir), e->d_name, err);
+	}
+	if (dir != NULL) {
+		closedir(dir);
+	}
+	return ok;
+}
+
+/* --- the section --- */
+
+static bool parse_section(struct dif_suite *s, const char *file, const char *text,
+                          struct dif_error *err)
+{
+	const char *filled = dif_exchange_fill(&s->arena, text, &s->values);
+	if (!dif_ini_parse(&s->arena, file, (struct dif_bytes){filled, strlen(filled)}, &s->entries,
+	                   err)) {
+		return false;
+	}
+	uint32_t nvalues = 0;
+	for (struct dif_ini_entry *e = s->entries; e != NULL; e = e->next) {
+		e->secret_ok = true;
+		if (strcmp(e->section, "contract") == 0 && e->key != NULL) {
+			nvalues++;
+			e->used = true;
+			dif_values_text(&s->values, e->key, e->value);
+		} else if (s->section == NULL && strcmp(e->section, "contract") != 0) {
+			s->section = e->section;
+		}
+		e->used = e->used || (e->key != NULL && strcmp(e->key, "plugin") == 0);
+	}
+	if (s->section == NULL || nvalues > DIF_VALUES_MAX / 2) {
+		return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
+		                      "%s: it needs a section [store NAME], and at most %d values "
+		                      "in [contract]",
+		                      file, DIF_VALUES_MAX / 2);
+	}
+	return true;
+}
+
+static bool read_folder(struct dif_suite *s, struct dif_error *err)
+{
+	char *text = NULL;
+	size_t n = 0;
+	const char *path = dif_arena_fmt(&s->arena, "%s/store.ini", s->folder);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1) {
+		return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
+		                      "could not read '%s': %m", path);
+	}
+	bool ok = dif_path_read_all(fd, INI_MAX, &text, &n, err);
+	close(fd);
+	ok = ok && copy_files(s, err) && parse_section(s, path, text, err);
+	free(text);
+	for (uint32_t f = 0; ok && f < DIF_FAMILIES; f++) {
+		ok = dif_script_read(&s->arena, s->folder, dif_families[f], &s->scripts[f], err);
+	}
+	return ok;
+}
+
+static const char *made_up(struct dif_suite *s, const struct dif_option *o)
+{
+	switch (o->type) {
+	case DIF_URL:
+		return "https://store.example";
+	case DIF_FILE_PATH:
+		return dif_arena_fmt(&s->arena, "%s/%s", s->temporary, o->name);
+	case DIF_ENUM:
+		return dif_arena_fmt(&s->arena, "%.*s", (int)strcspn(o->choices, " "), o->choices);
+	case DIF_BOOL:
+		return "no";
+	case DIF_INT:
+		return dif_arena_fmt(&s->arena, "%lld", (long long)o->min);
+	case DIF_SIZE:
+		return dif_arena_fmt(&s->arena, "%lld",
+		                     (long long)(o->min > 65536 ? o->min : 65536));
+	case DIF_DURATION:
+		return dif_arena_fmt(&s->arena, "%lldms", (long long)(o->min > 0 ? o->min : 1000));
+	default:
+		break;
+	}
+	const char *text = strstr(o->name, "url") != NULL ? "https://store.example/x" : "example";
+	char *fit = dif_arena_alloc(&s->arena, (size_t)o->min + strlen(text) + 1);
+	if (fit == NULL) {
+		return text;
+	}
+	memcpy(fit, text, strlen(text));
+	for (size_t i = strlen(text); i < (size_t)o->min; i++) {
+		fit[i] = 'x';
+	}
+	return fit;
+}
+
+/* A section of what must be given, where nobody gave one. */
+static bool make_section(struct dif_suite *s, struct dif_error *err)
+{
+	const char *text = dif_arena_fmt(&s->arena, "[store probe]\nplugin = %s\n", s->offer->name);
+	for (uint32_t i = 0; i < s->offer->noptions; i++) {
+		const struct dif_option *o = &s->offer->options[i];
+		if ((o->flags & DIF_NEEDED) != 0) {
+			text = dif_arena_fmt(&s->arena, "%s%s = %s\n", text, o->name,
+			                     made_up(s, o));
+		}
+	}
+	return parse_section(s, "made-up values", text, err);
+}
+
+/* --- cases that need no exchange --- */
+
+static void check_options(struct dif_suite *s)
+{
+	struct dif_buf out;
+	struct dif_error err = {0};
+	struct dif_ini_entry *list = NULL;
+	dif_buf_init(&out, INI_MAX);
+	dif_buf_fmt(&out, "[store example]\n");
+	dif_option_example(s->offer->options, s->offer->noptions, &out);
+	bool ok = dif_ini_parse(&s->arena, "example", (struct dif_bytes){dif_buf_str(&out), out.n},
+	                        &list, &err);
+	dif_buf_fini(&out);
+	dif_suite_tell(s, ok ? DIF_PASSED : DIF_FAILED, "options: their example is a configuration",
+	               ok ? "" : err.text);
+}
+
+/* A key of the section that nobody read; NULL: none. */
+static const struct dif_ini_entry *unread(const struct dif_suite *s)
+{
+	const struct dif_ini_entry *e = s->entries;
+	while (e != NULL && (e->key == NULL || e->used || strcmp(e->section, s->section) != 0)) {
+		e = e->next;
+	}
+	return e;
+}
+
+static void check_caps(struct dif_suite *s)
+{
+	const struct dif_caps *c = &s->caps;
+	const struct dif_store *v = (const struct dif_store *)(const void *)s->offer->verbs;
+	bool read_only = (c->flags & DIF_CAP_READ_ONLY) != 0;
+	s->why[0] = '\0';
+	if ((s->offer->flags & DIF_OFFER_HTTP) != 0 && c->hosts[0] == NULL) {
+		dif_suite_wrong(s, "caps.hosts is empty: nothing may be spoken to");
+	}
+	if (v->list == NULL || v->head == NULL || v->get == NULL || v->c.probe == NULL) {
+		dif_suite_wrong(s, "probe, list, head or get is missing");
+	}
+	if (!read_only && (v->put == NULL || v->remove == NULL)) {
+		dif_suite_wrong(s, "put or remove is missing, and it is not DIF_CAP_READ_ONLY");
+	}
+	for (size_t i = 0; i < DIF_LEN(c->digests) && c->digests[i] != DIF_NO_DIGEST; i++) {
+		if (c->digests[i] >= DIF_DIGESTS) {
+			dif_suite_wrong(s, "caps.digests holds %u, which is none", c->digests[i]);
+		}
+	}
+	if (c->root != NULL && c->side == NULL) {
+		dif_suite_wrong(s, "caps.root has no caps.side beside it");
+	}
+	const struct dif_ini_entry *e = unread(s);
+	if (e != NULL) {
+		dif_suite_wrong(s, "%s:%u: there is no option '%s'", e->file, e->line, e->key);
+	}
+	dif_suite_tell(s, s->why[0] == '\0' ? DIF_PASSED : DIF_FAILED,
+	               "open: capabilities and verbs fit each other", s->why);
+}
+
+static void run_verbs(struct dif_suite *s)
+{
+	if (s->caps.root != NULL) {
+		dif_contract_files(s);
+		return;
+	}
+	dif_contract_any_reply(s);
+	if (s->folder != NULL) {
+		dif_contract_scripted(s);
+	} else {
+		dif_suite_tell(s, DIF_UNPROVED, "exchanges",
+		               "without scripts nobody knows what the provider expects; "
+		               "give --scripts DIR");
+	}
+}
+
+/* The instance that tells the capabilities stays open: they are its own. */
+static void run_all(struct dif_suite *s)
+{
+	struct dif_error err = {0};
+	check_options(s);
+	struct dif_instance *i = dif_suite_open(s, &err);
+	if (i == NULL) {
+		bool given = s->folder != NULL; /* made-up values may well be wrong */
+		dif_suite_tell(s, given ? DIF_FAILED : DIF_UNPROVED, "open", err.text);
+		return;
+	}
+	s->caps = *dif_instance_caps(i);
+	dif_suite_tell(s, DIF_PASSED, "open", "");
+	check_caps(s);
+	run_verbs(s);
+	dif_suite_close(s, i);
+}
+
+/* --- begin and end --- */
+
+static void set_values(struct dif_suite *s)
+{
+	static const char *const texts[][2] = {{"key2", KEY2},
+	                                       {"prefix", "p/"},
+	                                       {"cursor", "next-page"},
+	                                       {"max", "1000"},
+	                                       {"tag", "\"t-1\""},
+	                                       {"tag_new", "\"t-2\""},
+	                                       {"http_date", "Sun, 06 Nov 1994 08:49:37 GMT"},
+	                                       {"iso_date", "1994-11-06T08:49:37Z"}};
+	for (size_t i = 0; i < DIF_LEN(texts); i++) {
+		dif_values_text(&s->values, texts[i][0], texts[i][1]);
+	}
+	dif_values_text(&s->values, "work", s->temporary);
+	if (s->folder != NULL) {
+		dif_values_text(&s->values, "folder", s->folder);
+	}
+	dif_suite_object(s, KEY, strlen(DIF_CONTENT));
+}
+
+bool dif_contract_run(const struct dif_offer *offer, const char *scripts, dif_contract_cb *cb,
+                      void *data, struct dif_contract_counts *counts, struct dif_error *err)
+{
+	char temporary[] = "/tmp/difusor-probe-XXXXXX";
+	struct dif_suite *s = calloc(1, sizeof *s);
+	if (s == NULL || mkdtemp(temporary) == NULL) {
+		free(s);
+		return dif_error_exit(err, DIF_EXIT_OTHER, DIF_TRANSIENT,
+		                      "could not make a temporary folder in /tmp: %m");
+	}
+	*s = (struct dif_suite){.offer = offer,
+	                        .folder = scripts,
+	                        .temporary = temporary,
+	                        .cb = cb,
+	                        .data = data,
+	                        .counts = counts};
+	dif_arena_init(&s->arena, ARENA_MAX, true);
+	dif_arena_init(&s->work, ARENA_MAX, true);
+	set_values(s);
+	s->engine = dif_engine_new(err);
+	bool ok =
+		s->engine != NULL && (scripts != NULL ? read_folder(s, err) : make_section(s, err));
+	if (ok) {
+		const char *key = dif_values_get(&s->values, "key");
+		dif_suite_object(s, key, strlen(DIF_CONTENT));
+		run_all(s);
+	}
+	dif_engine_free(s->engine);
+	dif_arena_fini(&s->work);
+	dif_arena_fini(&s->arena);
+	free(s);
+	(void)nftw(temporary, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return ok;
+}

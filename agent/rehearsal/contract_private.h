@@ -1,0 +1,119 @@
+/* contract_private - what the files of the suite share. */
+#ifndef DIF_REHEARSAL_CONTRACT_PRIVATE_H
+#define DIF_REHEARSAL_CONTRACT_PRIVATE_H
+
+#include "host/op.h"
+#include "rehearsal/contract.h"
+#include "rehearsal/exchange.h"
+
+/* The families; their order is that of dif_families. */
+enum dif_family {
+	DIF_F_PROBE,
+	DIF_F_LOGIN,
+	DIF_F_LIST,
+	DIF_F_LIST_LAST,
+	DIF_F_HEAD,
+	DIF_F_HEAD_ABSENT,
+	DIF_F_GET,
+	DIF_F_GET_PART,
+	DIF_F_PUT_CREATED,
+	DIF_F_PUT_REPLACED,
+	DIF_F_PUT_LOST,
+	DIF_F_PUT_THROTTLED,
+	DIF_F_PUT_FORBIDDEN,
+	DIF_F_PUT_BROKEN,
+	DIF_F_REMOVE,
+	DIF_F_REMOVE_ABSENT,
+	DIF_F_REMOVE_MANY,
+	DIF_FAMILIES
+};
+#define DIF_F_NONE DIF_FAMILIES
+extern const char *const dif_families[DIF_FAMILIES];
+
+/* What becomes of the first reply. */
+enum dif_mutation {
+	DIF_M_NONE,
+	DIF_M_CUT,       /* the connection breaks */
+	DIF_M_GARBAGE,   /* good status, no header, bytes that mean nothing */
+	DIF_M_HUGE,      /* a body without an end */
+	DIF_M_503,       /* without Retry-After */
+	DIF_M_503_LATER, /* Retry-After: 1 */
+	DIF_M_429_LATER, /* the same */
+	DIF_M_403,
+	DIF_M_STATUS /* any status, and no other ever after */
+};
+
+#define DIF_STEPS_MAX 4
+
+/* One op: what to run, what it meets, what must come of it. */
+struct dif_trial {
+	enum dif_verb_id verb;
+	enum dif_family steps[DIF_STEPS_MAX]; /* in order; DIF_F_NONE ends them */
+	enum dif_mutation mutation;           /* of the first */
+	int status;                           /* of DIF_M_STATUS */
+	enum dif_family readback;             /* answers a read-back at any time; DIF_F_NONE */
+	enum dif_class cls;                   /* what must come out; DIF_CLASSES: any but OK */
+	uint32_t min_requests;
+	uint32_t min_logins;
+	int64_t min_ms;
+	bool replaces;   /* put: if_tag; else if_absent */
+	bool is_part;    /* get: from offset 6 on */
+	bool is_last;    /* list: with the cursor, and no further page */
+	bool many;       /* remove: two keys */
+	bool is_bare;    /* the object has no metadata, and its tag is not known before */
+	bool or_failure; /* any failure will do as well */
+	bool or_auth;    /* AUTH will do as well */
+	bool found_new;  /* what is found on the server is what the put would have brought */
+	bool any_ending; /* only the contract itself is asked for */
+};
+
+struct dif_suite {
+	struct dif_engine *engine;
+	const struct dif_offer *offer;
+	struct dif_arena arena; /* of the suite: configuration, scripts */
+	struct dif_arena work;  /* of one case */
+	struct dif_ini_entry *entries;
+	const char *section, *folder, *temporary;
+	struct dif_script scripts[DIF_FAMILIES];
+	struct dif_values values;
+	struct dif_caps caps; /* as an instance told that stays open */
+	uint64_t size;        /* of the object in play; the content is zeros where it is large */
+	dif_contract_cb *cb;
+	void *data;
+	struct dif_contract_counts *counts;
+	char tag[256];     /* stores of files: what the last put or head told */
+	char why[1024];    /* of the case that runs, "": nothing wrong so far */
+	uint64_t requests; /* all cases: none at all proves nothing */
+};
+
+#define DIF_BIG 5000000000ull
+#define DIF_CONTENT "hello world"
+
+/* contract.c */
+void dif_suite_tell(struct dif_suite *s, enum dif_verdict verdict, const char *name,
+                    const char *why);
+/* Notes what is wrong with the case that runs; the first word stays. False, for one-liners. */
+bool dif_suite_wrong(struct dif_suite *s, const char *fmt, ...) DIF_PRINTF(2, 3);
+/* Sets key, size and content, and what follows from them. */
+void dif_suite_object(struct dif_suite *s, const char *key, uint64_t size);
+/* NULL: err says why. */
+struct dif_instance *dif_suite_open(struct dif_suite *s, struct dif_error *err);
+void dif_suite_close(struct dif_suite *s, struct dif_instance *i);
+
+/* contract_run.c: runs one op on an instance of its own. False: s->why says what was wrong. */
+bool dif_trial_run(struct dif_suite *s, const struct dif_trial *t);
+bool dif_trial_run_on(struct dif_suite *s, struct dif_instance *i, const struct dif_trial *t);
+
+/* contract_cases.c, contract_files.c */
+void dif_contract_scripted(struct dif_suite *s);
+void dif_contract_any_reply(struct dif_suite *s);
+void dif_contract_files(struct dif_suite *s);
+/* The names that every store must keep: NULL-terminated pairs of what and name. */
+struct dif_odd_name {
+	const char *what, *name;
+};
+extern const struct dif_odd_name dif_odd_names[];
+/* A name of n bytes below the usual prefix, in segments of at most 200. */
+const char *dif_long_name(struct dif_arena *a, uint32_t n);
+
+#endif

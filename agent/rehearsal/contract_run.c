@@ -1,0 +1,585 @@
+/* contract_run - one op of the suite: its input, what it meets on the wire, what came out.
+ *
+ *   a plain trial     the exchanges of its steps, in order, and nothing else
+ *   a mutated trial   its first request meets the mutated reply; from then on each one is met by
+ *                     what it is like: the verb begins again, or the host reads back
+ *
+ * A login is met at any time. What is wrong is noted once, in s->why: the first thing is the cause.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/parse.h"
+#include "host/crypto.h"
+#include "rehearsal/contract_private.h"
+
+#define DEADLINE_MS 10000
+#define ANY_DEADLINE_MS 20 /* of a reply that never gets better */
+#define KEEP_MAX (1u << 20)
+#define HUGE_REPLY (64ull << 20)
+#define REQUESTS_MAX 10 /* of one trial: more is a loop */
+#define PART_OFFSET 6
+#define LIST_ROWS 1000
+#define EPOCH "3"
+#define ORDER "20260101T000000Z"
+
+/* --- the bytes: zeros that are made while they are read, or the content --- */
+
+struct dif_body_stream {
+	uint64_t left;
+};
+
+struct content {
+	struct dif_body_bytes bytes;
+	struct dif_body zeros;
+	struct dif_blob blob;
+	struct dif_body_stream stream;
+	uint8_t digest[DIF_DIGESTS][DIF_DIGEST_MAX];
+};
+
+static const void *no_view(struct dif_body *b)
+{
+	(void)b;
+	return NULL;
+}
+
+static struct dif_body_stream *open_zeros(struct dif_body *b, uint64_t offset,
+                                          void (*ready)(void *data), void *data)
+{
+	struct dif_body_stream *s = calloc(1, sizeof *s);
+	(void)ready;
+	(void)data;
+	if (s != NULL) {
+		s->left = b->size - offset;
+	}
+	return s;
+}
+
+static int64_t read_zeros(struct dif_body_stream *s, void *to, size_t max)
+{
+	size_t n = s->left < max ? (size_t)s->left : max;
+	memset(to, 0, n);
+	s->left -= n;
+	return (int64_t)n;
+}
+
+static void close_zeros(struct dif_body_stream *s)
+{
+	free(s);
+}
+
+static const struct dif_body_ops zeros_ops = {
+	.view = no_view, .open = open_zeros, .read = read_zeros, .close = close_zeros};
+
+/* Digests of what is too large to hash here are made up: no plug-in sees the bytes. */
+static void make_content(struct dif_suite *s, struct content *c)
+{
+	*c = (struct content){.blob = {.size = s->size}};
+	dif_body_bytes_init(&c->bytes, DIF_CONTENT, s->size);
+	c->zeros = (struct dif_body){&zeros_ops, s->size};
+	struct dif_body *b = s->size == DIF_BIG ? &c->zeros : &c->bytes.body;
+	c->blob.host = (uint64_t)(uintptr_t)b;
+	for (uint32_t d = DIF_NO_DIGEST + 1; d < DIF_DIGESTS; d++) {
+		size_t n = dif_digest_size(d);
+		if (n == 0 || s->size == DIF_BIG ||
+		    !dif_hash(d, DIF_CONTENT, s->size, c->digest[d])) {
+			memset(c->digest[d], 0x5a, DIF_DIGEST_MAX);
+		}
+		if (n > 0) {
+			c->blob.has |= DIF_HAS(d);
+			c->blob.digest[d] = (struct dif_bytes){c->digest[d], n};
+			dif_values_set(&s->values, dif_digest_name(d), c->blob.digest[d]);
+		}
+	}
+}
+
+/* --- the sink: compares instead of keeping --- */
+
+struct comparing {
+	struct dif_sink sink;
+	const struct dif_suite *s;
+	uint64_t from, at;
+	bool differs;
+};
+
+static bool begin_sink(struct dif_sink *sink, uint64_t offset, struct dif_error *err)
+{
+	struct comparing *c = (struct comparing *)(void *)sink;
+	(void)err;
+	c->at = offset;
+	c->differs = offset != c->from;
+	return true;
+}
+
+static bool write_sink(struct dif_sink *sink, const void *p, size_t n, struct dif_error *err)
+{
+	struct comparing *c = (struct comparing *)(void *)sink;
+	static const char zeros[65536];
+	(void)err;
+	if (c->at + n > c->s->size) {
+		c->differs = true;
+	} else if (c->s->size == DIF_BIG) {
+		c->differs = c->differs || n > sizeof zeros || memcmp(p, zeros, n) != 0;
+	} else {
+		c->differs = c->differs || memcmp(p, DIF_CONTENT + c->at, n) != 0;
+	}
+	c->at += n;
+	return true;
+}
+
+/* --- the wire --- */
+
+struct running {
+	struct dif_suite *s;
+	const struct dif_trial *t;
+	struct content content;
+	struct comparing sink;
+	struct dif_field meta[3];
+	char sha256[65];
+	union {
+		struct dif_list list;
+		struct dif_get get;
+		struct dif_put put;
+		struct dif_remove remove;
+	} in;
+	const char *keys[2];
+	uint32_t step, exchange, requests, logins;
+	bool ended;
+};
+
+static const struct dif_exchange *like(struct running *r, enum dif_family f,
+                                       const struct dif_wire_seen *seen)
+{
+	struct dif_suite *s = r->s;
+	for (uint32_t i = 0; f != DIF_F_NONE && i < s->scripts[f].n; i++) {
+		if (dif_exchange_is(&s->work, &s->scripts[f].exchanges[i], &s->values, seen)) {
+			return &s->scripts[f].exchanges[i];
+		}
+	}
+	return NULL;
+}
+
+/* The next exchange of a plain trial; NULL: there is none. */
+static const struct dif_exchange *next_of(struct running *r)
+{
+	const struct dif_trial *t = r->t;
+	if (r->step == DIF_STEPS_MAX || t->steps[r->step] == DIF_F_NONE) {
+		return NULL;
+	}
+	const struct dif_script *script = &r->s->scripts[t->steps[r->step]];
+	const struct dif_exchange *x = &script->exchanges[r->exchange++];
+	if (r->exchange == script->n) {
+		r->exchange = 0;
+		r->step++;
+	}
+	return x;
+}
+
+static const struct dif_exchange *meet(struct running *r, const struct dif_wire_seen *seen)
+{
+	struct dif_suite *s = r->s;
+	const struct dif_trial *t = r->t;
+	if (r->requests == 1 || t->mutation == DIF_M_NONE) {
+		const struct dif_exchange *back =
+			r->requests > 1 ? like(r, t->readback, seen) : NULL;
+		const struct dif_exchange *x = back != NULL ? back : next_of(r);
+		if (x == NULL) {
+			dif_suite_wrong(s, "it asked for '%s %s' when everything had been answered",
+			                seen->method, seen->url);
+		} else if (!dif_exchange_is(&s->work, x, &s->values, seen)) {
+			dif_suite_wrong(s, "it asked for '%s %s', not for '%s %s'", seen->method,
+			                seen->url, x->method,
+			                dif_exchange_fill(&s->work, x->url, &s->values));
+			x = NULL;
+		}
+		return x;
+	}
+	const struct dif_exchange *x = like(r, t->readback, seen);
+	x = x != NULL ? x : like(r, t->steps[0], seen);
+	if (x == NULL) {
+		dif_suite_wrong(s, "after the bad reply it asked for '%s %s'", seen->method,
+		                seen->url);
+	}
+	return x;
+}
+
+static void mutate(struct running *r, struct dif_wire_reply *reply)
+{
+	static const char garbage[] = "\x7f\x03<{[\"\xff\xfe]}>&&\x01 not what was asked for";
+	static const char nothing[] = "";
+	switch (r->t->mutation) {
+	case DIF_M_NONE:
+		break;
+	case DIF_M_CUT:
+		if (r->t->verb == DIF_GET) {
+			reply->cut_sink = 3;
+		} else {
+			*reply = (struct dif_wire_reply){.sent = true};
+		}
+		break;
+	case DIF_M_GARBAGE:
+		*reply = (struct dif_wire_reply){.status = reply->status, .body = garbage};
+		break;
+	case DIF_M_HUGE:
+		reply->zeros = HUGE_REPLY;
+		break;
+	case DIF_M_503:
+		*reply = (struct dif_wire_reply){.status = 503, .body = nothing};
+		break;
+	case DIF_M_503_LATER:
+	case DIF_M_429_LATER:
+		*reply = (struct dif_wire_reply){.status = r->t->mutation == DIF_M_503_LATER ? 503
+		                                                                             : 429,
+		                                 .fields = {"retry-after: 1"},
+		                                 .body = nothing};
+		break;
+	case DIF_M_403:
+		*reply = (struct dif_wire_reply){.status = 403, .body = nothing};
+		break;
+	case DIF_M_STATUS:
+		*reply = (struct dif_wire_reply){.status = r->t->status, .body = garbage};
+		break;
+	}
+}
+
+static void refuse_request(struct dif_wire_reply *reply)
+{
+	*reply = (struct dif_wire_reply){.cls = DIF_PERMANENT,
+	                                 .text = "the script has no such request"};
+}
+
+/* True: it was a request of the login. */
+static bool meet_login(struct running *r, const struct dif_wire_seen *seen,
+                       struct dif_wire_reply *reply)
+{
+	struct dif_suite *s = r->s;
+	const struct dif_exchange *x = like(r, DIF_F_LOGIN, seen);
+	if (x == NULL) {
+		return false;
+	}
+	const char *differs = dif_exchange_differs(&s->work, x, &s->values, seen);
+	if (differs != NULL) {
+		dif_suite_wrong(s, "in its login: %s", differs);
+	}
+	r->logins += x == &s->scripts[DIF_F_LOGIN].exchanges[0];
+	dif_exchange_reply(&s->work, x, &s->values, reply);
+	return true;
+}
+
+static void on_request(void *data, const struct dif_wire_seen *seen, struct dif_wire_reply *reply)
+{
+	struct running *r = data;
+	struct dif_suite *s = r->s;
+	s->requests++;
+	if (meet_login(r, seen, reply)) {
+		return;
+	}
+	r->requests++;
+	if (r->t->mutation == DIF_M_STATUS) {
+		mutate(r, reply);
+		return;
+	}
+	if (r->requests > REQUESTS_MAX) {
+		dif_suite_wrong(s, "it asked over %d times", REQUESTS_MAX);
+	}
+	if (s->why[0] != '\0') { /* the case has failed: it ends soon */
+		refuse_request(reply);
+		return;
+	}
+	const struct dif_exchange *x = meet(r, seen);
+	if (x == NULL) {
+		refuse_request(reply);
+		return;
+	}
+	const char *differs = dif_exchange_differs(&s->work, x, &s->values, seen);
+	if (differs != NULL) {
+		dif_suite_wrong(s, "in '%s %s': %s", seen->method, seen->url, differs);
+	}
+	dif_exchange_reply(&s->work, x, &s->values, reply);
+	if (r->t->verb == DIF_GET && s->size == DIF_BIG && r->requests == 1) {
+		reply->zeros = DIF_BIG;
+	}
+	if (r->requests == 1) {
+		mutate(r, reply);
+	}
+}
+
+/* --- what came out --- */
+
+static const char *text_of(const char *s)
+{
+	return s != NULL ? s : "";
+}
+
+static bool same(struct dif_suite *s, const char *what, const char *got, const char *want)
+{
+	return strcmp(text_of(got), text_of(want)) == 0 ||
+	       dif_suite_wrong(s, "the %s is '%.200s', not '%.200s'", what, text_of(got),
+	                       text_of(want));
+}
+
+static void check_object(struct running *r, const struct dif_object *o, bool is_row)
+{
+	struct dif_suite *s = r->s;
+	const char *tag = dif_values_get(&s->values, "tag");
+	bool stored = (s->caps.flags & DIF_CAP_READ_ONLY) == 0 && !r->t->is_bare;
+	if (!r->t->is_bare) {
+		same(s, "tag", o->tag, tag);
+	}
+	if (o->size != s->size) {
+		dif_suite_wrong(s, "the size is %llu, not %llu", (unsigned long long)o->size,
+		                (unsigned long long)s->size);
+	}
+	for (uint32_t d = 0; d < DIF_DIGEST_SLOTS; d++) {
+		if ((o->has & DIF_HAS(d)) != 0 && o->digest[d].n != dif_digest_size(d)) {
+			dif_suite_wrong(s, "a digest has not the length of a digest");
+		}
+	}
+	if (stored && is_row && (s->caps.flags & DIF_CAP_LIST_META) != 0 && o->meta_known == 0) {
+		dif_suite_wrong(s,
+		                "the row tells no metadata, as was promised (DIF_CAP_LIST_META)");
+	}
+	if (stored && !is_row && o->meta_known == 0) {
+		dif_suite_wrong(s, "the object's metadata are not known (meta_known)");
+	}
+	if (stored && o->meta_known != 0) {
+		same(s, "metadata sha256", dif_meta_get(o->meta, o->nmeta, DIF_META_SHA256),
+		     r->sha256);
+		same(s, "metadata order", dif_meta_get(o->meta, o->nmeta, DIF_META_ORDER), ORDER);
+	}
+	if (stored && !is_row && (s->caps.flags & DIF_CAP_HEADERS) != 0) {
+		same(s, "type", o->type, "text/html");
+	}
+}
+
+static void check_list(struct running *r, const struct dif_outcome *out)
+{
+	struct dif_suite *s = r->s;
+	uint32_t want = r->t->is_last ? 1 : 2;
+	if (out->nrows != want) {
+		dif_suite_wrong(s, "%u rows came out, not %u", out->nrows, want);
+		return;
+	}
+	same(s, "key", out->rows[0].key, r->keys[0]);
+	check_object(r, &out->rows[0], true);
+	if (r->t->is_last) {
+		if (out->result.cursor != NULL) {
+			dif_suite_wrong(s, "it goes on behind the last page, at '%.100s'",
+			                out->result.cursor);
+		}
+		return;
+	}
+	same(s, "second key", out->rows[1].key, r->keys[1]);
+	same(s, "cursor", out->result.cursor, dif_values_get(&s->values, "cursor"));
+}
+
+static void check_items(struct running *r, const struct dif_outcome *out)
+{
+	for (uint32_t i = 0; i < out->nitems; i++) {
+		if (out->items[i].cls != DIF_OK) {
+			dif_suite_wrong(r->s, "key %u is not gone: %s", i + 1,
+			                text_of(out->items[i].what));
+		}
+	}
+}
+
+static void check_get(struct running *r, const struct dif_outcome *out)
+{
+	struct dif_suite *s = r->s;
+	if (r->sink.differs || r->sink.at != s->size) {
+		dif_suite_wrong(s, "the bytes that came are not the object's (%llu of %llu)",
+		                (unsigned long long)r->sink.at, (unsigned long long)s->size);
+	}
+	if (out->result.total != s->size) {
+		dif_suite_wrong(s, "the whole is told to have %llu bytes, not %llu",
+		                (unsigned long long)out->result.total, (unsigned long long)s->size);
+	}
+	same(s, "tag", out->result.object.tag, dif_values_get(&s->values, "tag"));
+}
+
+static void check_put(struct running *r, const struct dif_outcome *out)
+{
+	struct dif_suite *s = r->s;
+	const char *tag = text_of(out->result.object.tag);
+	if (*tag == '\0') {
+		dif_suite_wrong(s, "the put told no tag");
+	} else if (s->caps.root != NULL) { /* only the file knows it */
+		(void)snprintf(s->tag, sizeof s->tag, "%s", tag);
+		dif_values_text(&s->values, "tag", s->tag);
+	} else {
+		same(s, "tag", tag, dif_values_get(&s->values, "tag_new"));
+	}
+}
+
+static void check_good(struct running *r, const struct dif_outcome *out)
+{
+	switch (r->t->verb) {
+	case DIF_LIST:
+		check_list(r, out);
+		break;
+	case DIF_HEAD:
+		check_object(r, &out->result.object, false);
+		break;
+	case DIF_GET:
+		check_get(r, out);
+		break;
+	case DIF_PUT:
+		check_put(r, out);
+		break;
+	case DIF_REMOVE:
+		check_items(r, out);
+		break;
+	default:
+		break;
+	}
+}
+
+/* A status that is none of success reads as one only where that is an answer. */
+static bool may_be_good(const struct dif_trial *t)
+{
+	return t->status < 300 || t->status == 304 ||
+	       (t->verb == DIF_REMOVE && (t->status == 404 || t->status == 410));
+}
+
+static void check_ending(struct running *r, const struct dif_outcome *out)
+{
+	struct dif_suite *s = r->s;
+	const struct dif_trial *t = r->t;
+	bool good = out->err.cls == DIF_OK;
+	for (uint32_t i = 0; t->any_ending && i < out->nitems; i++) {
+		good = good && out->items[i].cls == DIF_OK;
+	}
+	if (strstr(out->err.text, "broke its contract") != NULL) {
+		dif_suite_wrong(s, "%s", out->err.text);
+	} else if (t->any_ending) {
+		if (good && !may_be_good(t)) {
+			dif_suite_wrong(s, "it took status %d for success", t->status);
+		}
+	} else if (!good && (t->or_failure || (t->or_auth && out->err.cls == DIF_AUTH))) {
+		return;
+	} else if (out->err.cls != t->cls) {
+		dif_suite_wrong(s, "it ended as %s, not as %s%s%s", dif_class_name(out->err.cls),
+		                dif_class_name(t->cls), good ? "" : ": ", out->err.text);
+	} else if (r->requests < t->min_requests) {
+		dif_suite_wrong(s, "it took the reply for an answer");
+	} else if (r->logins < t->min_logins) {
+		dif_suite_wrong(s, "it logged in %u times, not %u", r->logins, t->min_logins);
+	} else if (out->took_ms < t->min_ms) {
+		dif_suite_wrong(s, "it waited %lld ms, not %lld", (long long)out->took_ms,
+		                (long long)t->min_ms);
+	} else if (good) {
+		check_good(r, out);
+	}
+}
+
+static void on_end(void *data, const struct dif_outcome *out)
+{
+	struct running *r = data;
+	r->ended = true;
+	check_ending(r, out);
+}
+
+/* --- one op --- */
+
+static void make_put(struct running *r)
+{
+	struct dif_suite *s = r->s;
+	r->meta[0] = (struct dif_field){DIF_META_EPOCH, EPOCH};
+	r->meta[1] = (struct dif_field){DIF_META_ORDER, ORDER};
+	r->meta[2] = (struct dif_field){DIF_META_SHA256, r->sha256};
+	r->in.put = (struct dif_put){.key = r->keys[0],
+	                             .blob = &r->content.blob,
+	                             .type = "text/html",
+	                             .cache = "max-age=60",
+	                             .meta = r->meta,
+	                             .nmeta = DIF_LEN(r->meta),
+	                             .use = s->caps.digests[0],
+	                             .if_absent = !r->t->replaces};
+	if (r->t->replaces) {
+		r->in.put.if_tag = dif_values_get(&s->values, "tag");
+	}
+}
+
+static const void *make_input(struct running *r)
+{
+	struct dif_suite *s = r->s;
+	const struct dif_trial *t = r->t;
+	r->sink = (struct comparing){
+		.sink = {begin_sink, write_sink}, .s = s, .from = t->is_part ? PART_OFFSET : 0};
+	switch (t->verb) {
+	case DIF_LIST:
+		r->in.list = (struct dif_list){.prefix = dif_values_get(&s->values, "prefix"),
+		                               .max = LIST_ROWS,
+		                               .want_meta = 1};
+		r->in.list.cursor = t->is_last && s->caps.list_max > 1 && s->caps.root == NULL
+		                            ? dif_values_get(&s->values, "cursor")
+		                            : NULL;
+		return &r->in.list;
+	case DIF_HEAD:
+	case DIF_GET:
+		r->in.get = (struct dif_get){.key = r->keys[0],
+		                             .offset = r->sink.from,
+		                             .sink = t->verb == DIF_GET ? &r->sink.sink : NULL};
+		if (t->is_part) {
+			r->in.get.if_tag = dif_values_get(&s->values, "tag");
+		}
+		return &r->in.get;
+	case DIF_PUT:
+		make_put(r);
+		return &r->in.put;
+	case DIF_REMOVE:
+		r->in.remove = (struct dif_remove){.keys = r->keys, .n = t->many ? 2 : 1};
+		return &r->in.remove;
+	default:
+		return NULL;
+	}
+}
+
+static void prepare(struct running *r)
+{
+	struct dif_suite *s = r->s;
+	make_content(s, &r->content);
+	dif_hex(r->sha256, r->content.digest[DIF_SHA256], 32);
+	r->keys[0] = dif_values_get(&s->values, "key");
+	r->keys[1] = dif_values_get(&s->values, "key2");
+	dif_values_text(&s->values, "epoch", EPOCH);
+	dif_values_text(&s->values, "order", ORDER);
+	dif_values_text(&s->values, "type", "text/html");
+	dif_values_text(&s->values, "cache", "max-age=60");
+}
+
+bool dif_trial_run_on(struct dif_suite *s, struct dif_instance *i, const struct dif_trial *t)
+{
+	struct running *r = calloc(1, sizeof *r);
+	if (r == NULL) {
+		return dif_suite_wrong(s, "out of memory");
+	}
+	r->s = s;
+	r->t = t;
+	prepare(r);
+	struct dif_wire *wire = dif_wire_new(s->engine, KEEP_MAX, on_request, r);
+	dif_op_start(i, t->verb, make_input(r), t->any_ending ? ANY_DEADLINE_MS : DEADLINE_MS,
+	             on_end, r);
+	while (!r->ended) {
+		(void)uv_run(&s->engine->loop, UV_RUN_ONCE);
+	}
+	if (!dif_wire_free(wire)) {
+		dif_suite_wrong(s, "a request was still in flight when the op had ended");
+	}
+	dif_arena_reset(&s->work);
+	free(r);
+	return s->why[0] == '\0';
+}
+
+bool dif_trial_run(struct dif_suite *s, const struct dif_trial *t)
+{
+	struct dif_error err = {0};
+	struct dif_instance *i = dif_suite_open(s, &err);
+	if (i == NULL) {
+		return dif_suite_wrong(s, "%s", err.text);
+	}
+	bool ok = dif_trial_run_on(s, i, t);
+	dif_suite_close(s, i);
+	return ok;
+}
