@@ -1,6 +1,19 @@
 #include "flow/blob.h"
 
+#include "flow/walk.h"
 #include "host/crypto.h"
+
+bool dif_blob_hash(uint32_t digest, const void *p, size_t n, uint8_t *to)
+{
+	if (digest != DIF_CRC32) {
+		return dif_hash(digest, p, n, to);
+	}
+	uint32_t crc = dif_crc32(0, p, n);
+	for (int k = 0; k < 4; k++) {
+		to[k] = (uint8_t)(crc >> (24 - 8 * k));
+	}
+	return true;
+}
 
 static void tell(struct dif_blob *b, uint32_t digest, const void *p, size_t n)
 {

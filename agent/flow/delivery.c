@@ -55,17 +55,32 @@ static void on_errand(void *data, const struct dif_outcome *out)
 	dif_delivery_idle(d);
 }
 
-void dif_delivery_errand(struct dif_delivery *d, struct errand *e, enum dif_verb_id verb,
-                         const void *in,
+static void start_errand(struct dif_delivery *d, struct errand *e, enum dif_verb_id verb,
+                         const void *in, int64_t ms,
                          void (*cb)(struct errand *e, const struct dif_outcome *out))
 {
-	int64_t left = dif_delivery_left(d);
 	e->d = d;
 	e->cb = cb;
 	dif_list_init(&e->link);
 	dif_list_add(&d->errands, &e->link);
 	d->busy++;
-	e->run = dif_op_start(d->to->store, verb, in, left > 0 ? left : 1, on_errand, e);
+	e->run = dif_op_start(d->to->store, verb, in, ms > 0 ? ms : 1, on_errand, e);
+}
+
+void dif_delivery_errand(struct dif_delivery *d, struct errand *e, enum dif_verb_id verb,
+                         const void *in,
+                         void (*cb)(struct errand *e, const struct dif_outcome *out))
+{
+	e->is_last = false;
+	start_errand(d, e, verb, in, dif_delivery_left(d), cb);
+}
+
+void dif_delivery_last_errand(struct dif_delivery *d, struct errand *e, enum dif_verb_id verb,
+                              const void *in, int64_t ms,
+                              void (*cb)(struct errand *e, const struct dif_outcome *out))
+{
+	e->is_last = true;
+	start_errand(d, e, verb, in, ms, cb);
 }
 
 void dif_delivery_busy(struct dif_delivery *d)
@@ -222,7 +237,7 @@ static void cancel_errands(struct dif_delivery *d)
 	}
 	for (struct dif_link *at = d->errands.next; at != &d->errands; at = at->next) {
 		struct errand *e = DIF_ENTRY(at, struct errand, link);
-		if (e->run != NULL) {
+		if (e->run != NULL && !e->is_last) {
 			dif_op_cancel(e->run);
 		}
 	}

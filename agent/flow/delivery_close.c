@@ -1,8 +1,8 @@
 /* delivery_close - what comes after the last put.
  *
- *   verify   the root's page and a sample of what was written is read back and digested; a
- *            difference is written again, and then all that was written is read. Where it cannot be
- *            mended nothing that was written counts: the next delivery writes it again
+ *   verify   the root's page, what was written in parts and a sample of the rest is read back and
+ *            digested; a difference is written again, and then all that was written is read. Where it
+ *            cannot be mended nothing that was written counts: the next delivery writes it again
  *   remove   keys of ours that the cut does not name, once `grace` has passed
  *
  * A deletion that fails costs nobody anything: the key stays an orphan and its turn comes again.
@@ -142,25 +142,36 @@ static void read_back(struct dif_delivery *d, struct dif_want *w)
 	dif_delivery_errand(d, &r->errand, DIF_GET, &r->get, on_read);
 }
 
-/* Spread evenly, so that the same cut has the same sample; the root's page always. */
+static uint32_t count_parted(const struct dif_delivery *d)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < d->put.nwritten; i++) {
+		n += d->put.written[i]->parted;
+	}
+	return n;
+}
+
+/* Spread evenly, so that the same cut has the same sample; the root's page always, and what the
+ * store has joined itself. */
 static bool choose(struct dif_delivery *d)
 {
 	uint32_t n = d->put.nwritten, part = n / SAMPLE_PART;
 	uint32_t want = part > SAMPLE_LEAST ? part : SAMPLE_LEAST;
 	want = want < n ? want : n;
-	d->verify.list = dif_arena_alloc(&d->arena, (want + 1) * sizeof(void *));
-	d->verify.again = dif_arena_alloc(&d->arena, (want + 1) * sizeof(void *));
+	size_t room = (size_t)want + count_parted(d) + 1;
+	d->verify.list = dif_arena_alloc(&d->arena, room * sizeof(void *));
+	d->verify.again = dif_arena_alloc(&d->arena, room * sizeof(void *));
 	if (d->verify.list == NULL || d->verify.again == NULL) {
 		return false;
 	}
-	bool root = false;
-	for (uint32_t i = 0; i < want; i++) {
-		struct dif_want *w = d->put.written[(uint64_t)i * n / want];
-		root = root || w->root;
-		d->verify.list[d->verify.n++] = w;
-	}
-	if (n > 0 && !root && d->put.written[n - 1]->root) {
-		d->verify.list[d->verify.n++] = d->put.written[n - 1];
+	uint32_t next = 0; /* of the sample */
+	for (uint32_t i = 0; i < n; i++) {
+		struct dif_want *w = d->put.written[i];
+		bool is_sample = next < want && i == (uint64_t)next * n / want;
+		next += is_sample;
+		if (is_sample || w->parted || w->root) {
+			d->verify.list[d->verify.n++] = w;
+		}
 	}
 	return true;
 }

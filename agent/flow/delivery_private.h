@@ -3,6 +3,7 @@
  *   delivery.c        states, time, end
  *   delivery_open.c   probe, record, marker, listing, plan
  *   delivery_put.c    the puts, by phase, and what to do when a condition is lost
+ *   delivery_parts.c  one large object, in parts
  *   delivery_close.c  verify, remove orphans
  *
  * Every request of a delivery is an errand. After each answer the step of the state is called
@@ -45,6 +46,7 @@ struct errand {
 	struct dif_link link; /* in the delivery's errands */
 	struct dif_delivery *d;
 	struct dif_op_run *run;
+	bool is_last; /* tidies up: the end of the delivery's time does not cancel it */
 	void (*cb)(struct errand *e, const struct dif_outcome *out);
 };
 
@@ -126,6 +128,10 @@ struct dif_delivery {
 void dif_delivery_errand(struct dif_delivery *d, struct errand *e, enum dif_verb_id verb,
                          const void *in,
                          void (*cb)(struct errand *e, const struct dif_outcome *out));
+/* One that tidies up, within ms, even where the delivery has no time left. */
+void dif_delivery_last_errand(struct dif_delivery *d, struct errand *e, enum dif_verb_id verb,
+                              const void *in, int64_t ms,
+                              void (*cb)(struct errand *e, const struct dif_outcome *out));
 void dif_delivery_busy(struct dif_delivery *d);
 void dif_delivery_idle(struct dif_delivery *d); /* one thing less at work; goes on */
 void dif_delivery_go(struct dif_delivery *d, enum delivery_state to);
@@ -152,6 +158,21 @@ void dif_delivery_watch_marker(struct dif_delivery *d);
 /* delivery_put.c */
 bool dif_delivery_put_again(struct dif_delivery *d, struct dif_want *w, uint32_t broken);
 void dif_delivery_drop_puts(struct dif_delivery *d);
+
+/* delivery_parts.c: a put in parts. What one request takes, or may lose, is bounded. */
+struct dif_upload;
+bool dif_upload_is_due(const struct dif_delivery *d, uint64_t size);
+/* ended is called once, with the outcome of the whole as that of one put: CONFLICT also where the
+ * upload was gone. put stays until then. NULL: err, and ended does not come. */
+struct dif_upload *dif_upload_start(struct dif_delivery *d, const struct dif_want *w,
+                                    const struct dif_put *put,
+                                    void (*ended)(void *data, const struct dif_outcome *out),
+                                    void *data, struct dif_error *err);
+/* Ends as CANCELED, perhaps before this returns, else when what is under way has come back and the
+ * store has dropped the parts. */
+void dif_upload_stop(struct dif_upload *u);
+
+/* delivery.c */
 /* Puts what a store told into held and the state. */
 void dif_delivery_keep(struct dif_delivery *d, const struct dif_held *h);
 void dif_delivery_forget(struct dif_delivery *d, const char *key);

@@ -25,6 +25,7 @@ struct putting {
 	struct dif_link link; /* in slots or again */
 	struct dif_want *want;
 	struct dif_lease *lease;
+	struct dif_upload *upload; /* NULL: in one request, or none is under way */
 	struct dif_blob blob;
 	struct dif_put put;
 	struct dif_get head;
@@ -202,7 +203,8 @@ static void look(struct putting *p)
 	struct dif_error err = {0};
 	let_go(p);
 	if (p->rounds++ >= ROUNDS_MAX) {
-		dif_error_set(&err, DIF_CONFLICT, "it changes as often as it is written");
+		dif_error_set(&err, DIF_CONFLICT, "it changes%s as often as it is written",
+		              p->want->parted ? ", or its upload is lost," : "");
 		doubt(p);
 		give_up(p, &err);
 		return;
@@ -238,14 +240,13 @@ static void on_good(struct putting *p, const struct dif_object *told)
 	}
 }
 
-static void on_put(struct errand *e, const struct dif_outcome *out)
+static void judge(struct putting *p, const struct dif_outcome *out)
 {
-	struct putting *p = (struct putting *)(void *)e;
 	enum dif_class cls = out->err.cls;
 	bool lost = cls == DIF_CONFLICT || (cls == DIF_NOT_FOUND && p->put.if_tag != NULL);
 	if (cls == DIF_OK) {
 		on_good(p, &out->result.object);
-	} else if (e->d->stopping) {
+	} else if (p->errand.d->stopping) {
 		doubt(p);
 		end(p);
 	} else if (lost) {
@@ -261,6 +262,19 @@ static void on_put(struct errand *e, const struct dif_outcome *out)
 		}
 		give_up(p, &out->err);
 	}
+}
+
+static void on_put(struct errand *e, const struct dif_outcome *out)
+{
+	judge((struct putting *)(void *)e, out);
+}
+
+static void on_uploaded(void *data, const struct dif_outcome *out)
+{
+	struct putting *p = data;
+	p->upload = NULL;
+	p->want->parted = true;
+	judge(p, out);
 }
 
 static void condition(struct putting *p)
@@ -281,7 +295,8 @@ static void condition(struct putting *p)
 	}
 }
 
-static void send_it(struct putting *p, struct dif_body *body)
+/* body NULL: of an object in parts. False: p has ended. */
+static bool prepare(struct putting *p, struct dif_body *body)
 {
 	struct dif_delivery *d = p->errand.d;
 	const struct dif_want *w = p->want;
@@ -302,9 +317,9 @@ static void send_it(struct putting *p, struct dif_body *body)
 	if (p->arena.failed) {
 		no_memory(d, p);
 		end(p);
-		return;
+		return false;
 	}
-	dif_delivery_errand(d, &p->errand, DIF_PUT, &p->put, on_put);
+	return true;
 }
 
 static void on_ready(void *data, struct dif_body *body, const struct dif_error *err)
@@ -316,8 +331,8 @@ static void on_ready(void *data, struct dif_body *body, const struct dif_error *
 		end(p);
 	} else if (body == NULL) {
 		give_up(p, err);
-	} else {
-		send_it(p, body);
+	} else if (prepare(p, body)) {
+		dif_delivery_errand(d, &p->errand, DIF_PUT, &p->put, on_put);
 	}
 	dif_delivery_idle(d);
 }
@@ -331,11 +346,27 @@ static void on_asked_back(void *data)
 	}
 }
 
+static void begin_parts(struct putting *p)
+{
+	struct dif_error err = {0};
+	if (!prepare(p, NULL)) {
+		return;
+	}
+	p->upload = dif_upload_start(p->errand.d, p->want, &p->put, on_uploaded, p, &err);
+	if (p->upload == NULL) {
+		give_up(p, &err);
+	}
+}
+
 static void begin(struct putting *p)
 {
 	static const struct dif_lease_events events = {.ready = on_ready,
 	                                               .asked_back = on_asked_back};
 	struct dif_delivery *d = p->errand.d;
+	if (dif_upload_is_due(d, p->want->size)) {
+		begin_parts(p);
+		return;
+	}
 	p->lease = dif_spool_want(d->put.user, d->job.package, p->want->member, p->want->form,
 	                          &events, p);
 	if (p->lease == NULL) {
@@ -366,7 +397,9 @@ void dif_delivery_drop_puts(struct dif_delivery *d)
 		for (struct dif_link *at = heads[i]->next; at != heads[i]; at = next) {
 			struct putting *p = DIF_ENTRY(at, struct putting, link);
 			next = at->next;
-			if (p->errand.run == NULL) {
+			if (p->upload != NULL) {
+				dif_upload_stop(p->upload);
+			} else if (p->errand.run == NULL) {
 				d->put.nslots += i == 1 ? 1 : 0; /* who waits again is no slot */
 				end(p);
 			}

@@ -26,6 +26,7 @@ struct dif_want {
 	bool root;        /* index.html of the root */
 	bool foreign;     /* plan: an object that is not ours is in its place */
 	bool written;     /* by the delivery at work */
+	bool parted;      /* by it, in parts: always read back */
 	uint32_t broken;  /* times it was read back otherwise than written */
 	const char *type, *encoding, *cache;
 	uint64_t size; /* as stored */

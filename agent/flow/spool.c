@@ -42,6 +42,9 @@ struct buffer {
 	const struct dif_package *package;
 	const struct dif_member *member;
 	enum dif_form_id form;
+	struct dif_slices *slices; /* while the pool reads; NULL: a whole member */
+	bool is_slice;
+	uint8_t digest[DIF_DIGEST_MAX];
 	struct dif_error err;
 };
 
@@ -99,8 +102,11 @@ static void on_fill(struct dif_work *w)
 		              b->member->path);
 		return;
 	}
-	bool good = b->form == DIF_GZIP ? fill_gzip(b)
-	                                : dif_ingest_inflate(b->package, b->member, b->p, &b->err);
+	bool good = b->slices != NULL
+	                    ? dif_slices_fill(b->slices, b->p, (size_t)b->size, b->digest, &b->err)
+	            : b->form == DIF_GZIP
+	                    ? fill_gzip(b)
+	                    : dif_ingest_inflate(b->package, b->member, b->p, &b->err);
 	if (!good && b->err.cls == DIF_OK) {
 		dif_error_set(&b->err, DIF_INTEGRITY, "could not inflate entry '%s'",
 		              b->member->path);
@@ -127,7 +133,7 @@ static void rest(struct buffer *b)
 	if (b->filling == FILLING) {
 		return; /* on_filled comes */
 	}
-	if (b->filling == FILLED && b->spool->nusers > 1) {
+	if (b->filling == FILLED && b->spool->nusers > 1 && !b->is_slice) {
 		dif_list_add(&b->spool->idle, &b->link);
 	} else {
 		drop(b);
@@ -143,6 +149,8 @@ static void on_filled(struct dif_work *w)
 		dif_map_remove(&s->buffers, b->key);
 	}
 	dif_body_bytes_init(&b->bytes, b->p, b->size);
+	dif_slices_free(b->slices);
+	b->slices = NULL;
 	dif_spool_worked(b->worker);
 	if (b->nleases == 0) {
 		rest(b);
@@ -164,14 +172,19 @@ static struct buffer *start_filling(struct dif_spool *s, struct dif_lease *l)
 	}
 	dif_list_init(&b->link);
 	dif_list_init(&b->leases);
-	key_of(l, b->key, sizeof b->key);
 	b->spool = s;
 	b->size = l->ticket;
 	b->worker = l->user;
 	b->package = l->package;
 	b->member = l->member;
 	b->form = l->form;
-	if (!dif_map_put(&s->buffers, b->key, b)) {
+	if (l->slices != NULL) {
+		b->is_slice = true;
+		b->slices = dif_slices_ref(l->slices);
+	} else {
+		key_of(l, b->key, sizeof b->key);
+	}
+	if (!b->is_slice && !dif_map_put(&s->buffers, b->key, b)) {
 		free(b);
 		return NULL;
 	}
@@ -185,7 +198,7 @@ static struct buffer *start_filling(struct dif_spool *s, struct dif_lease *l)
 
 static bool is_large(const struct dif_lease *l)
 {
-	return l->member->form[l->form].size > DIF_WHOLE_MAX;
+	return l->slices == NULL && l->member->form[l->form].size > DIF_WHOLE_MAX;
 }
 
 static void note_peak(struct dif_spool *s)
@@ -210,6 +223,7 @@ static void granted(struct dif_spool *s, struct dif_lease *l)
 	l->granted = true;
 	l->since = dif_steady_ms();
 	l->user->held += l->ticket;
+	l->user->sliced += l->slices != NULL ? l->ticket : 0;
 	note_peak(s);
 }
 
@@ -236,7 +250,7 @@ static bool grant(struct dif_spool *s, struct dif_lease *l)
 	}
 	char key[112];
 	key_of(l, key, sizeof key);
-	struct buffer *b = dif_map_get(&s->buffers, key);
+	struct buffer *b = l->slices == NULL ? dif_map_get(&s->buffers, key) : NULL;
 	if (b == NULL) {
 		if (!make_room(s, l->ticket)) {
 			return false;
@@ -256,6 +270,14 @@ static uint64_t share(const struct dif_spool *s)
 	return s->budget / (s->nusers ? s->nusers : 1);
 }
 
+/* Slices stay as long as their store takes: beyond the share of their user they wait for each
+ * other, and hold nobody up. */
+static bool is_beyond_share(const struct dif_spool *s, const struct dif_lease *l)
+{
+	uint64_t sliced = l->user->sliced;
+	return l->slices != NULL && sliced > 0 && sliced + l->ticket > share(s);
+}
+
 /* One round over the waiting, of those below their share or of those above. False: one of them is
  * blocked, and who comes behind it must not take the memory it waits for. */
 static bool serve(struct dif_spool *s, bool poor)
@@ -264,7 +286,7 @@ static bool serve(struct dif_spool *s, bool poor)
 	for (struct dif_link *at = s->waiting.next; at != &s->waiting; at = next) {
 		struct dif_lease *l = DIF_ENTRY(at, struct dif_lease, link);
 		next = at->next;
-		if ((l->user->held < share(s)) == poor && !grant(s, l)) {
+		if ((l->user->held < share(s)) == poor && !is_beyond_share(s, l) && !grant(s, l)) {
 			return false;
 		}
 	}
@@ -282,6 +304,9 @@ static void tell(struct dif_spool *s)
 			continue;
 		}
 		l->told = true;
+		if (l->slices != NULL) {
+			dif_slices_told(l->slices);
+		}
 		if (b != NULL && b->filling == BROKEN) {
 			struct dif_error err = b->err;
 			l->events->ready(l->data, NULL, &err);
@@ -374,23 +399,37 @@ static void on_tick(uv_timer_t *t)
 
 /* --- the door --- */
 
-struct dif_lease *dif_spool_want(struct dif_spool_user *u, const struct dif_package *p,
-                                 const struct dif_member *m, enum dif_form_id form,
-                                 const struct dif_lease_events *events, void *data)
+struct dif_lease *dif_spool_queue(const struct dif_lease *of)
 {
-	assert(m->form[form].has != 0 && u->left == NULL);
-	struct dif_lease *l = calloc(1, sizeof *l);
+	struct dif_spool_user *u = of->user;
+	assert(u->left == NULL);
+	struct dif_lease *l = malloc(sizeof *l);
 	if (l == NULL) {
 		return NULL;
 	}
-	*l = (struct dif_lease){
-		.user = u, .package = p, .member = m, .form = form, .events = events, .data = data};
-	l->ticket = is_large(l) ? STREAM_TICKET : m->form[form].size;
+	*l = *of;
 	dif_list_init(&l->sharing);
 	dif_list_add(&u->spool->waiting, &l->link);
 	u->leases++;
 	soon(u->spool);
 	return l;
+}
+
+struct dif_lease *dif_spool_want(struct dif_spool_user *u, const struct dif_package *p,
+                                 const struct dif_member *m, enum dif_form_id form,
+                                 const struct dif_lease_events *events, void *data)
+{
+	struct dif_lease l = {
+		.user = u, .package = p, .member = m, .form = form, .events = events, .data = data};
+	assert(m->form[form].has != 0);
+	l.ticket = is_large(&l) ? STREAM_TICKET : m->form[form].size;
+	return dif_spool_queue(&l);
+}
+
+struct dif_bytes dif_spool_slice_digest(const struct dif_lease *l)
+{
+	uint32_t d = dif_slices_digest(l->slices);
+	return (struct dif_bytes){l->buffer->digest, dif_digest_size(d)};
 }
 
 void dif_spool_release(struct dif_lease *l)
@@ -403,6 +442,7 @@ void dif_spool_release(struct dif_lease *l)
 	if (l->granted) {
 		l->user->held -= l->ticket;
 		l->user->asked -= l->asked ? l->ticket : 0;
+		l->user->sliced -= l->slices != NULL ? l->ticket : 0;
 	}
 	if (b == NULL && l->granted) {
 		s->used -= l->ticket;
@@ -443,6 +483,11 @@ void dif_spool_worked(struct dif_spool_user *u)
 {
 	u->working--;
 	soon(u->spool);
+}
+
+uint64_t dif_spool_budget(const struct dif_spool *s)
+{
+	return s->budget;
 }
 
 uint64_t dif_spool_peak(const struct dif_spool *s)

@@ -40,7 +40,26 @@ struct dif_lease_events {
 struct dif_lease *dif_spool_want(struct dif_spool_user *u, const struct dif_package *p,
                                  const struct dif_member *m, enum dif_form_id form,
                                  const struct dif_lease_events *events, void *data);
-void dif_spool_release(struct dif_lease *l);        /* before ready: no ready comes any more */
+void dif_spool_release(struct dif_lease *l); /* before ready: no ready comes any more */
+
+/* A member in slices: read once and in order, each slice a buffer of its own. The slices of a user
+ * take its even share of the budget at most, or one slice; they are not asked back, because what is
+ * inflated in order cannot be inflated again for itself. */
+struct dif_slices;
+/* Of size bytes each, the last of the rest, with this digest of each (DIF_NO_DIGEST: none). NULL:
+ * out of memory. */
+struct dif_slices *dif_spool_slices(struct dif_spool_user *u, const struct dif_package *p,
+                                    const struct dif_member *m, enum dif_form_id form,
+                                    uint64_t size, uint32_t digest);
+/* The next slice, as a lease of bytes in memory; after the one before is ready, and while there is
+ * one. The last one fails (INTEGRITY) also where the whole is not what was verified. NULL: out of
+ * memory. */
+struct dif_lease *dif_spool_slice(struct dif_slices *s, const struct dif_lease_events *events,
+                                  void *data);
+struct dif_bytes dif_spool_slice_digest(const struct dif_lease *l); /* of a slice that is ready */
+void dif_slices_free(struct dif_slices *s); /* after its leases; accepts NULL */
+
+uint64_t dif_spool_budget(const struct dif_spool *s);
 uint64_t dif_spool_peak(const struct dif_spool *s); /* bytes */
 
 #endif

@@ -1,9 +1,10 @@
-/* spool_private - what spool.c and spool_stream.c share. */
+/* spool_private - what spool.c, spool_source.c, spool_slice.c and spool_stream.c share. */
 #ifndef DIF_FLOW_SPOOL_PRIVATE_H
 #define DIF_FLOW_SPOOL_PRIVATE_H
 
 #include "base/list.h"
 #include "base/map.h"
+#include "flow/ingest.h"
 #include "flow/spool.h"
 
 #define STREAM_HALF (256u << 10) /* one half is sent while the pool fills the other */
@@ -27,6 +28,7 @@ struct dif_spool_user {
 	struct dif_link link;
 	struct dif_spool *spool;
 	uint64_t held, asked; /* bytes of granted leases; of those, asked back */
+	uint64_t sliced;      /* of those held, in slices */
 	uint32_t leases, working;
 	void (*left)(void *data);
 	void *data;
@@ -41,8 +43,9 @@ struct dif_lease {
 	enum dif_form_id form;
 	const struct dif_lease_events *events;
 	void *data;
-	struct buffer *buffer;  /* NULL: a stream, or not granted */
-	struct dif_body stream; /* where the member is too large for a buffer */
+	struct dif_slices *slices; /* NULL: a whole member */
+	struct buffer *buffer;     /* NULL: a stream, or not granted */
+	struct dif_body stream;    /* where the member is too large for a buffer */
 	uint64_t ticket;
 	int64_t since;
 	bool granted, told, asked;
@@ -53,5 +56,28 @@ void dif_spool_worked(struct dif_spool_user *u); /* one pool job less */
 /* The entry's own deflate bytes from `from` on; false: err. Any thread. */
 bool dif_spool_pread(const struct dif_package *p, uint64_t offset, void *to, size_t n,
                      struct dif_error *err);
+
+/* spool_source.c: a member in a form, read in order; one thread at a time. */
+struct dif_spool_source {
+	const struct dif_package *package;
+	const struct dif_member *member;
+	enum dif_form_id form;
+	struct dif_inflater *inflater; /* identity; NULL: not begun */
+	uint64_t at;                   /* gzip: the next byte */
+	struct dif_error err;
+};
+int64_t dif_spool_source_read(struct dif_spool_source *s, uint8_t *to, size_t max); /* 0: the end;
+                                                                                      -1: err */
+void dif_spool_source_fini(struct dif_spool_source *s);
+
+/* spool_slice.c: by reference, because the pool may still read. */
+struct dif_slices *dif_slices_ref(struct dif_slices *s);
+void dif_slices_told(struct dif_slices *s); /* the one that was asked for is ready */
+/* The next n bytes and their digest, on the pool. False: err. */
+bool dif_slices_fill(struct dif_slices *s, uint8_t *to, size_t n, uint8_t *digest,
+                     struct dif_error *err);
+uint32_t dif_slices_digest(const struct dif_slices *s);
+/* spool.c: a lease that waits for its memory. */
+struct dif_lease *dif_spool_queue(const struct dif_lease *of);
 
 #endif

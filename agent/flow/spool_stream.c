@@ -6,24 +6,19 @@
  */
 #include <stdlib.h>
 
-#include "flow/ingest.h"
 #include "flow/spool_private.h"
 
 struct dif_body_stream {
 	struct dif_spool_user *user;
-	const struct dif_package *package;
-	const struct dif_member *member;
-	enum dif_form_id form;
+	struct dif_spool_source source; /* the pool's while filling */
 	void (*ready)(void *data);
 	void *data;
 	struct dif_work work;
-	struct dif_inflater *inflater; /* identity; the pool's while filling */
-	uint64_t at, skip;             /* gzip: next byte; identity: bytes to drop first */
+	uint64_t skip; /* bytes to drop first */
 	uint8_t *half[2];
 	size_t have[2], sent; /* sent: of the front half */
 	uint32_t front;
 	bool filling, later, closing, ended, broken;
-	struct dif_error err;
 };
 
 static void on_fill(struct dif_work *w);
@@ -44,47 +39,14 @@ static struct dif_body_stream *of(struct dif_work *w)
 
 /* --- on the pool --- */
 
-static int64_t read_gzip(struct dif_body_stream *s, uint8_t *to, size_t max)
-{
-	const struct dif_member *m = s->member;
-	uint8_t trailer[DIF_GZIP_TRAILER];
-	uint64_t data = DIF_GZIP_HEADER + m->packed;
-	if (s->at < DIF_GZIP_HEADER) {
-		size_t n = (size_t)(DIF_GZIP_HEADER - s->at);
-		memcpy(to, dif_gzip_header + s->at, n);
-		return (int64_t)n;
-	}
-	if (s->at < data) {
-		size_t n = data - s->at < max ? (size_t)(data - s->at) : max;
-		uint64_t offset = m->offset + s->at - DIF_GZIP_HEADER;
-		return dif_spool_pread(s->package, offset, to, n, &s->err) ? (int64_t)n : -1;
-	}
-	dif_gzip_trailer(trailer, m->crc, m->size);
-	size_t n = (size_t)(data + DIF_GZIP_TRAILER - s->at);
-	memcpy(to, trailer + (DIF_GZIP_TRAILER - n), n);
-	return (int64_t)n;
-}
-
-static int64_t read_some(struct dif_body_stream *s, uint8_t *to, size_t max)
-{
-	if (s->form == DIF_GZIP) {
-		int64_t n = read_gzip(s, to, max);
-		s->at += n > 0 ? (uint64_t)n : 0;
-		return n;
-	}
-	if (s->inflater == NULL) {
-		s->inflater = dif_inflater_open(s->package, s->member, &s->err);
-	}
-	return s->inflater == NULL ? -1 : dif_inflater_read(s->inflater, to, max, &s->err);
-}
-
 static void on_fill(struct dif_work *w)
 {
 	struct dif_body_stream *s = of(w);
 	uint32_t back = 1 - s->front;
 	size_t have = 0;
 	while (have < STREAM_HALF) {
-		int64_t n = read_some(s, s->half[back] + have, STREAM_HALF - have);
+		int64_t n =
+			dif_spool_source_read(&s->source, s->half[back] + have, STREAM_HALF - have);
 		if (n < 0) {
 			s->broken = true;
 			break;
@@ -109,7 +71,7 @@ static void on_fill(struct dif_work *w)
 
 static void release(struct dif_body_stream *s)
 {
-	dif_inflater_close(s->inflater);
+	dif_spool_source_fini(&s->source);
 	free(s->half[0]);
 	free(s->half[1]);
 	free(s);
@@ -143,12 +105,11 @@ static struct dif_body_stream *open_stream(struct dif_body *body, uint64_t offse
 		return NULL;
 	}
 	s->user = l->user;
-	s->package = l->package;
-	s->member = l->member;
-	s->form = l->form;
+	s->source = (struct dif_spool_source){
+		.package = l->package, .member = l->member, .form = l->form};
 	s->ready = ready;
 	s->data = data;
-	s->at = l->form == DIF_GZIP ? offset : 0;
+	s->source.at = l->form == DIF_GZIP ? offset : 0;
 	s->skip = l->form == DIF_GZIP ? 0 : offset;
 	fill(s);
 	return s;

@@ -1,8 +1,8 @@
 /* op_readback - a write may have had its effect: look before it is sent again.
  *
- * A put, in one or in parts, is ours if the object carries the same epoch, order and sha256: then it
- * is done, with the tag that is there. Still the old tag (or still nothing, for a new key): it is
- * sent again. Anything else has been written by somebody else: CONFLICT.
+ * A put, in one or in parts, is ours if the object carries the same epoch, order and sha256: then
+ * it is done, with the tag that is there. Still the old tag (or still nothing, for a new key): it
+ * is sent again. Anything else has been written by somebody else: CONFLICT.
  *
  * A remove is read back key by key; what is gone is not asked for again, so that a key which comes
  * back meanwhile is not removed with it.

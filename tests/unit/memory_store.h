@@ -12,7 +12,10 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "host/body.h"
+#include "host/crypto.h"
 #include "host/op.h"
+#include "memory_parts.h"
 
 #define MEM_OBJECTS 256
 #define MEM_META 8
@@ -20,7 +23,7 @@
 
 struct mem_object {
 	char key[128], tag[32];
-	uint8_t *p;
+	uint8_t *p; /* NULL: n zeros */
 	size_t n;
 	char type[64], encoding[32], cache[128];
 	char name[MEM_META][32], value[MEM_META][80];
@@ -31,6 +34,7 @@ struct mem_line {
 	enum dif_verb_id verb;
 	char key[128];
 	bool if_tag, if_absent;
+	uint32_t number; /* of a part */
 	enum dif_class cls;
 };
 
@@ -69,6 +73,7 @@ struct dif_instance {
 	const char *break_key; /* of this key only; NULL: any */
 	uint32_t lose_after;   /* so many puts are done and answered before */
 	uint32_t lose_answers; /* the next so many puts are done, and reported as lost conditions */
+	struct mem_parts parts;
 	/* Called before a put is judged; may change objects as another agent would. */
 	void (*before_put)(struct dif_instance *s, const struct dif_put *in);
 	void *data;
@@ -162,10 +167,16 @@ static inline bool mem_fits(const struct dif_instance *s, const struct mem_objec
 	               : strcmp(o->tag, tag) == 0;
 }
 
+/* The put of a put, or of a part. */
+static inline const struct dif_put *mem_put_of(const struct dif_op_run *r)
+{
+	return r->verb == DIF_PUT ? r->in : ((const struct dif_part *)r->in)->put;
+}
+
 static inline enum dif_class mem_put(struct dif_op_run *r, struct dif_object *told)
 {
 	struct dif_instance *s = r->store;
-	const struct dif_put *in = r->in;
+	const struct dif_put *in = mem_put_of(r);
 	if (s->before_put != NULL) {
 		s->before_put(s, in);
 	}
@@ -177,7 +188,18 @@ static inline enum dif_class mem_put(struct dif_op_run *r, struct dif_object *to
 	if (!s->blind && in->if_tag != NULL && o == NULL) {
 		return DIF_NOT_FOUND; /* as S3 says it */
 	}
-	o = mem_set(s, in->key, r->body, r->nbody);
+	bool is_hollow = r->verb == DIF_PART_FINISH && s->parts.hollow;
+	if (r->verb == DIF_PART_FINISH) {
+		r->body = mem_part_join(&s->parts, r->in);
+		r->nbody = is_hollow ? 0 : in->blob->size;
+		mem_upload_drop(&s->parts, ((const struct dif_part *)r->in)->upload);
+	}
+	o = mem_set(s, in->key, r->body ? r->body : (const uint8_t *)"", r->nbody);
+	if (is_hollow) {
+		free(o->p);
+		o->p = NULL;
+		o->n = in->blob->size;
+	}
 	for (uint32_t i = 0; i < in->nmeta; i++) {
 		mem_meta(o, in->meta[i].name, in->meta[i].value);
 	}
@@ -229,6 +251,18 @@ static inline void mem_list(struct dif_op_run *r, struct dif_outcome *out, struc
 	out->rows = rows;
 }
 
+static inline void mem_sink(const struct mem_object *o, struct dif_sink *sink)
+{
+	static const uint8_t zeros[1 << 20];
+	struct dif_error err = {0};
+	for (size_t at = 0; at < o->n;) {
+		size_t n = o->n - at;
+		n = o->p == NULL && n > sizeof zeros ? sizeof zeros : n;
+		assert_true(sink->write(sink, o->p ? o->p + at : zeros, n, &err));
+		at += n;
+	}
+}
+
 static inline void mem_get(struct dif_op_run *r, struct dif_outcome *out, struct dif_field *meta)
 {
 	const struct dif_get *in = r->in;
@@ -241,7 +275,7 @@ static inline void mem_get(struct dif_op_run *r, struct dif_outcome *out, struct
 	out->result.total = o->n;
 	if (r->verb == DIF_GET && in->sink != NULL) {
 		assert_true(in->sink->begin(in->sink, 0, &out->err));
-		assert_true(o->n == 0 || in->sink->write(in->sink, o->p, o->n, &out->err));
+		mem_sink(o, in->sink);
 	}
 }
 
@@ -275,10 +309,38 @@ static inline void mem_note(struct dif_op_run *r, enum dif_class cls)
 		l->if_tag = in->if_tag != NULL;
 		l->if_absent = in->if_absent;
 		snprintf(l->key, sizeof l->key, "%s", in->key);
+	} else if (r->verb >= DIF_PART_BEGIN) {
+		const struct dif_part *in = r->in;
+		l->if_tag = in->put->if_tag != NULL;
+		l->if_absent = in->put->if_absent;
+		l->number = in->number;
+		snprintf(l->key, sizeof l->key, "%s", in->put->key);
 	} else if (r->verb == DIF_HEAD || r->verb == DIF_GET) {
 		snprintf(l->key, sizeof l->key, "%s", ((const struct dif_get *)r->in)->key);
 	} else if (r->verb == DIF_REMOVE) {
 		snprintf(l->key, sizeof l->key, "%s", ((const struct dif_remove *)r->in)->keys[0]);
+	}
+}
+
+static inline enum dif_class mem_part(struct dif_op_run *r, struct dif_result *told)
+{
+	struct mem_parts *s = &r->store->parts;
+	const struct dif_part *in = r->in;
+	switch (r->verb) {
+	case DIF_PART_BEGIN:
+		told->upload = mem_part_begin(s, in);
+		return DIF_OK;
+	case DIF_PART_PUT:
+		return mem_part_put(s, &r->store->caps, in, told);
+	case DIF_PART_FINISH:
+		if (s->fail_finish != DIF_OK) {
+			return s->fail_finish;
+		}
+		return mem_upload_find(s, in->upload) != NULL ? mem_put(r, &told->object)
+		                                              : DIF_NOT_FOUND;
+	default:
+		mem_upload_drop(s, in->upload);
+		return DIF_OK;
 	}
 }
 
@@ -290,10 +352,11 @@ static inline void mem_answer(struct dif_op_run *r)
 	struct dif_item items[8];
 	if (r->canceled) {
 		dif_error_set(&out.err, DIF_CANCELED, "canceled");
-		out.unknown = r->verb == DIF_PUT;
-	} else if (r->verb == DIF_PUT) {
+		out.unknown = r->verb == DIF_PUT || r->verb == DIF_PART_FINISH;
+	} else if (r->verb == DIF_PUT || r->verb >= DIF_PART_BEGIN) {
 		uint32_t before = r->store->lose_answers;
-		enum dif_class cls = mem_put(r, &out.result.object);
+		enum dif_class cls = r->verb == DIF_PUT ? mem_put(r, &out.result.object)
+		                                        : mem_part(r, &out.result);
 		out.unknown = r->store->lose_answers < before;
 		if (cls != DIF_OK) {
 			dif_error_set(&out.err, cls, "HTTP %d", cls == DIF_CONFLICT ? 412 : 404);
@@ -360,11 +423,34 @@ static inline void mem_close_stream(struct dif_op_run *r)
 	}
 }
 
+/* Parts wait until enough of them are there. */
+static inline bool mem_is_early(const struct dif_op_run *r)
+{
+	const struct mem_parts *s = &r->store->parts;
+	const struct dif_part *in = r->in;
+	const struct mem_upload *u = mem_upload_find(s, in->upload);
+	uint32_t done = u != NULL ? u->n : 0;
+	return s->now < s->reversed && done + s->now < s->all;
+}
+
 static inline bool mem_is_stuck(const struct dif_op_run *r)
 {
-	const char *stuck = r->verb == DIF_PUT ? r->store->stuck : NULL;
-	const struct dif_put *in = r->in;
-	return stuck != NULL && strncmp(in->key, stuck, strlen(stuck)) == 0;
+	const char *stuck = r->store->stuck;
+	if (r->verb != DIF_PUT && r->verb != DIF_PART_PUT) {
+		return false;
+	}
+	return (stuck != NULL && strncmp(mem_put_of(r)->key, stuck, strlen(stuck)) == 0) ||
+	       (r->verb == DIF_PART_PUT && mem_is_early(r));
+}
+
+static inline void mem_count_parts(struct dif_instance *s)
+{
+	uint32_t n = 0;
+	for (struct dif_link *at = s->queue.next; at != &s->queue; at = at->next) {
+		n += DIF_ENTRY(at, struct dif_op_run, link)->verb == DIF_PART_PUT;
+	}
+	s->parts.now = n;
+	s->parts.most = n > s->parts.most ? n : s->parts.most;
 }
 
 static inline void mem_on_timer(uv_timer_t *t)
@@ -373,6 +459,7 @@ static inline void mem_on_timer(uv_timer_t *t)
 	struct dif_link *next = NULL;
 	struct dif_link now;
 	dif_list_init(&now);
+	mem_count_parts(s);
 	for (struct dif_link *at = s->queue.next; at != &s->queue; at = next) {
 		struct dif_op_run *r = DIF_ENTRY(at, struct dif_op_run, link);
 		next = at->next;
@@ -382,7 +469,11 @@ static inline void mem_on_timer(uv_timer_t *t)
 		if (mem_read_body(r)) {
 			mem_close_stream(r);
 			dif_list_remove(&r->link);
-			dif_list_add(&now, &r->link);
+			if (s->parts.reversed > 0 && r->verb == DIF_PART_PUT) {
+				dif_list_push(&now, &r->link);
+			} else {
+				dif_list_add(&now, &r->link);
+			}
 		}
 	}
 	while (!dif_list_empty(&now)) {
@@ -416,6 +507,7 @@ static inline void mem_open(struct dif_instance *s, struct dif_engine *e, const 
 static inline void mem_close(struct dif_instance *s)
 {
 	assert_true(dif_list_empty(&s->queue));
+	assert_int_equal(mem_uploads(&s->parts), 0);
 	while (s->nobjects > 0) {
 		mem_drop(s, s->objects[0]->key);
 	}

@@ -15,7 +15,9 @@
 #include "rehearsal/zip.h"
 
 #define DESTINATIONS 2
+#ifndef PATIENCE_MS
 #define PATIENCE_MS 60000 /* a test that waits longer is stuck */
+#endif
 #define INDEX(text) \
 	"<!doctype html><html><head><base href=\"/\"></head><body>" text "</body></html>"
 
