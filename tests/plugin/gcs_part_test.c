@@ -87,8 +87,8 @@ TEST(a_session_begins_with_properties_and_a_condition)
 	                           "content-type: application/json; charset=UTF-8",
 	                           "x-upload-content-type: text/csv",
 	                           "x-upload-content-length: 524299"},
-			.body = "{\"name\":\"big.csv\",\"contentType\":\"text/csv\",\"cacheControl\":"
-				"\"private, max-age=0\",\"crc32c\":\"*==\","
+			.body = "{\"name\":\"big.csv\",\"contentType\":\"text/csv\","
+				"\"cacheControl\":\"private, max-age=0\",\"crc32c\":\"*==\","
 				"\"metadata\":{\"order\":\"7\"}}"},
 		&(struct script_reply){.status = 200, .fields = {"location: " SESSION}});
 	const struct store_out *out = store_part(st, DIF_PART_BEGIN, &in);
@@ -103,8 +103,12 @@ TEST(a_session_elsewhere_is_none)
 {
 	UNUSED_STATE;
 	static const char *const places[] = {
-		"location: https://evil.example/upload", "location: " GCS ".evil.example/upload",
-		"location: http://storage.googleapis.com/upload", "location: " GCS, "x: y"};
+		"location: https://evil.example/upload",
+		("location: " GCS ".evil.example/upload"),
+		"location: http://storage.googleapis.com/upload",
+		("location: " GCS),
+		"x: y",
+	};
 	for (size_t i = 0; i < DIF_LEN(places); i++) {
 		gcs_begin_always(&(struct script_reply){.status = 200, .fields = {places[i]}});
 		put.blob = store_blob(&whole, bytes, sizeof bytes);

@@ -30,12 +30,13 @@ function callsOf(type, body) {
 		throw invalid('Missing end boundary in multipart body.');
 	}
 	return parts.slice(1, -1).map((part) => {
-		const found = /^\r\n([\s\S]*?)\r\n\r\n([A-Z]+) (\S+)(?: HTTP\/1\.1)?\r\n([\s\S]*?)(?:\r\n)?\r\n([\s\S]*)$/.exec(part);
-		if (found === null || !/^content-type:\s*application\/http\s*$/im.test(found[1])) {
+		const [head, request = '', ...body] = part.split('\r\n\r\n');
+		const found = /^([A-Z]+) (\S+)(?: HTTP\/1\.1)?\s*(?:\r\n|$)/.exec(request);
+		if (found === null || !/^content-type:\s*application\/http\s*$/im.test(head)) {
 			throw invalid('A part is no request of application/http.');
 		}
-		const id = /^content-id:\s*<?([^>\r\n]+)>?\s*$/im.exec(found[1])?.[1] ?? '';
-		return { id, method: found[2], url: found[3], body: found[5] };
+		const id = /^content-id:\s*<?([^>\r\n]+)>?\s*$/im.exec(head)?.[1] ?? '';
+		return { id, method: found[1], url: found[2], body: body.join('\r\n\r\n') };
 	});
 }
 
@@ -48,9 +49,9 @@ export async function batch(req, res, call) {
 	const out = [];
 	for (const { id, method, url, body } of calls) {
 		const answer = new Captured();
-		const one = { method, url, headers: req.headers, resume() {}, inBatch: true,
-			async *[Symbol.asyncIterator]() { yield Buffer.from(body, 'latin1'); } };
-		await call({ ...one, headers: { authorization: req.headers.authorization, host: req.headers.host } }, answer);
+		const headers = { authorization: req.headers.authorization, host: req.headers.host };
+		const read = async function* () { yield Buffer.from(body, 'latin1'); };
+		await call({ method, url, headers, inBatch: true, resume() {}, [Symbol.asyncIterator]: read }, answer);
 		const head = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}\r\n`).join('');
 		out.push(Buffer.from(`--batch_fake\r\nContent-Type: application/http\r\nContent-ID: <response-${id}>\r\n\r\n` +
 			`HTTP/1.1 ${answer.status} Answer\r\n${head}\r\n`), answer.text, Buffer.from('\r\n'));
