@@ -534,17 +534,21 @@ static bool changed(const char *key, bool leave_out, char *to, size_t max)
 	return true;
 }
 
-/* The configuration with a file of credentials whose key the server does not know: stranger.json,
- * beside account.json. False: it has no such file. */
+/* The configuration with a file of credentials whose key the server does not know, which lies beside
+ * that of one it knows. False: it has no such file. */
 static bool strange(char *to, size_t max)
 {
-	static const char known[] = "/account.json\n";
-	const char *at = strstr(ini, known);
-	if (at == NULL) {
-		return false;
+	static const char *const files[][2] = {{"/account.json\n", "/stranger.json\n"},
+	                                       {"/federated.jwt\n", "/stranger.jwt\n"}};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		const char *at = strstr(ini, files[i][0]);
+		if (at != NULL) {
+			(void)snprintf(to, max, "%.*s%s%s", (int)(at - ini), ini, files[i][1],
+			               at + strlen(files[i][0]));
+			return true;
+		}
 	}
-	(void)snprintf(to, max, "%.*s/stranger.json\n%s", (int)(at - ini), ini, at + strlen(known));
-	return true;
+	return false;
 }
 
 static const struct store_out *probe_of(const char *text, struct store **other)
@@ -559,8 +563,13 @@ TEST(a_wrong_secret_is_refused)
 	UNUSED_STATE;
 	char text[sizeof ini];
 	struct store *other;
-	if (!changed("secret_access_key", false, text, sizeof text) &&
-	    !changed("account_key", false, text, sizeof text) && !strange(text, sizeof text)) {
+	static const char *const secrets[] = {"secret_access_key", "account_key", "sas_token",
+	                                      "client_secret", "identity_header"};
+	bool is_wrong = strange(text, sizeof text);
+	for (size_t i = 0; !is_wrong && i < sizeof secrets / sizeof *secrets; i++) {
+		is_wrong = changed(secrets[i], false, text, sizeof text);
+	}
+	if (!is_wrong) {
 		skip();
 	}
 	check_class(probe_of(text, &other), DIF_AUTH);
