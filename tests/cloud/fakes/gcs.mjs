@@ -17,6 +17,7 @@
 //
 // POST /faults takes a list of what shall go wrong, in place of the one before; each rule strikes `times` times (1):
 //   {"method": "PUT", "path": REGEX, "status": 503, "retryAfter": 1}   is answered so, nothing is done
+//   (a rule that says no more lets through)
 //   {"what": "lost"}     is done, and the connection closed       {"what": "short", "keep": N}   a session keeps less
 //   {"what": "gone"}     every session has ended                  {"what": "forget"}             every token is dead
 import crypto from 'node:crypto';
