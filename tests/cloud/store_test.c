@@ -534,8 +534,8 @@ static bool changed(const char *key, bool leave_out, char *to, size_t max)
 	return true;
 }
 
-/* The configuration with a file of credentials whose key the server does not know, which lies beside
- * that of one it knows. False: it has no such file. */
+/* The configuration with a file of credentials whose key the server does not know, which lies
+ * beside that of one it knows. False: it has no such file. */
 static bool strange(char *to, size_t max)
 {
 	static const char *const files[][2] = {{"/account.json\n", "/stranger.json\n"},
