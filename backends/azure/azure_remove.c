@@ -155,11 +155,12 @@ static void read_parts(struct dif_op *op, const struct dif_reply *r, const char 
 	}
 }
 
-/* No such request for this account or this credential. A 500 of the service itself has a code;
- * without one it is an emulator that does not know what an account's signature permits. */
+/* No batches for this account or this credential: a signature may permit to delete and yet none of
+ * them. A 500 of the service itself has a code; without one it is an emulator that does not know
+ * what an account's signature permits. */
 static bool is_unfit(const struct dif_reply *r)
 {
-	return r->cls == DIF_PERMANENT || r->cls == DIF_CONFLICT ||
+	return r->cls == DIF_PERMANENT || r->cls == DIF_CONFLICT || r->status == 403 ||
 	       (r->status == 500 && host->field(r, "x-ms-error-code", 0) == NULL);
 }
 

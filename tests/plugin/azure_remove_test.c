@@ -220,7 +220,7 @@ TEST(an_answer_cut_at_any_byte_settles_whole_parts_only)
 TEST(an_account_without_batches_is_asked_key_by_key)
 {
 	UNUSED_STATE;
-	static const int none[] = {400, 405, 409, 500, 501};
+	static const int none[] = {400, 403, 405, 409, 500, 501};
 	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
 		azure_begin(INI);
 		azure_expect(&(struct script_want){.method = "POST"},
@@ -231,6 +231,18 @@ TEST(an_account_without_batches_is_asked_key_by_key)
 		check_items(store_remove(st, &three), DIF_OK, DIF_OK, DIF_PERMANENT);
 		azure_end();
 	}
+}
+
+/* What is forbidden in a batch is forbidden by itself too, and only that counts. */
+TEST(what_is_forbidden_fails_the_op)
+{
+	UNUSED_STATE;
+	azure_begin(INI);
+	expect_batch(TYPE, PART("0", ERR("403 No", "AuthenticationFailed")) PART("1", GONE)
+	                           PART("2", GONE) END);
+	expect_delete(AT "/d/a%20b", 403, "x-ms-error-code: AuthenticationFailed");
+	check_class(store_remove(st, &three), DIF_AUTH);
+	azure_end();
 }
 
 TEST(what_passes_fails_the_op_and_is_repeated)
@@ -285,6 +297,7 @@ int main(void)
 		cmocka_unit_test(no_odd_answer_counts),
 		cmocka_unit_test(an_answer_cut_at_any_byte_settles_whole_parts_only),
 		cmocka_unit_test(an_account_without_batches_is_asked_key_by_key),
+		cmocka_unit_test(what_is_forbidden_fails_the_op),
 		cmocka_unit_test(what_passes_fails_the_op_and_is_repeated),
 		cmocka_unit_test(a_batch_of_the_longest_names_fits),
 	};
