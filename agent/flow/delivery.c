@@ -217,6 +217,9 @@ static void settle(struct dif_delivery *d)
 	dif_delivery_drop_puts(d);
 	dif_list_remove(&d->waiting);
 	dif_sm_move(&d->sm, d->end);
+	if (d->end != DONE) {
+		dif_delivery_doubt_written(d);
+	}
 	if (began) {
 		dif_delivery_record(d, d->end == DONE);
 	}

@@ -79,19 +79,6 @@ static bool is_right(struct reading *r, const struct dif_object *o)
 	return r->got == f->size && memcmp(digest, f->sha256, sizeof f->sha256) == 0;
 }
 
-/* The next delivery writes them again, even if they look equal. */
-static void doubt_written(struct dif_delivery *d)
-{
-	for (uint32_t i = 0; i < d->put.nwritten; i++) {
-		const struct dif_held *h = dif_destination_held(d->to, d->put.written[i]->key);
-		if (h != NULL && !h->unknown) {
-			struct dif_held now = *h;
-			now.unknown = true;
-			dif_delivery_keep(d, &now);
-		}
-	}
-}
-
 static void write_again(struct dif_delivery *d, struct dif_want *w)
 {
 	struct dif_error err = {0};
@@ -103,7 +90,6 @@ static void write_again(struct dif_delivery *d, struct dif_want *w)
 	if (w->broken >= BROKEN_MAX) {
 		dif_error_set(&err, DIF_INTEGRITY, "the store gives other bytes back");
 		dif_delivery_fail(d, &err, "verify", w->key);
-		doubt_written(d);
 	} else if (!dif_delivery_put_again(d, w, w->broken)) {
 		fail_memory(d, "put", w->key);
 	} else {
@@ -149,6 +135,21 @@ static uint32_t count_parted(const struct dif_delivery *d)
 		n += d->put.written[i]->parted;
 	}
 	return n;
+}
+
+void dif_delivery_doubt_written(struct dif_delivery *d)
+{
+	if (!d->verify.all && !d->verify.must_widen) {
+		return;
+	}
+	for (uint32_t i = 0; i < d->put.nwritten; i++) {
+		const struct dif_held *h = dif_destination_held(d->to, d->put.written[i]->key);
+		if (h != NULL && !h->unknown) {
+			struct dif_held now = *h;
+			now.unknown = true;
+			dif_delivery_keep(d, &now);
+		}
+	}
 }
 
 /* Spread evenly, so that the same cut has the same sample; the root's page always, and what the

@@ -152,6 +152,9 @@ void dif_delivery_diff(struct dif_delivery *d);
 void dif_delivery_put(struct dif_delivery *d);
 void dif_delivery_verify(struct dif_delivery *d);
 void dif_delivery_remove(struct dif_delivery *d);
+/* Where the store was found to lie, and that could not be mended: what was written counts no more,
+ * the next delivery writes it again. Once nothing is in flight. */
+void dif_delivery_doubt_written(struct dif_delivery *d);
 
 /* delivery_open.c: somebody newer was seen on a key; asks the marker, once. */
 void dif_delivery_watch_marker(struct dif_delivery *d);
