@@ -210,8 +210,8 @@ void gcs_part_finish(struct dif_op *op)
 		                                               .tag = tag,
 		                                               .size = in->put->blob->size}});
 	} else {
-		ask(op, "*", NULL,
-		    on_finished); /* the last reply told of bytes, not of an object */
+		/* the last reply told of bytes, not of an object */
+		ask(op, "*", NULL, on_finished);
 	}
 }
 

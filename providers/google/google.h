@@ -27,23 +27,27 @@ struct google_self {
 	const char *hosts[GOOGLE_HOSTS_MAX];
 };
 
-/* Rows of an option table; self is the type of the instance, at its struct google_self. */
+/* Rows of an option table; self is the type of the instance, at its struct google_self. Who says
+ * in the section where credentials are is not overruled by the environment. */
 #define GOOGLE_OPTIONS(self, at)                                                             \
 	{.name = "credentials",                                                              \
 	 .help = "JSON file as Google's tools take it: of a service account, of a "          \
 	         "user, of workload identity federation, of impersonation. Without: "        \
 	         "gcloud's own file, then the metadata server",                              \
 	 .type = DIF_FILE_PATH,                                                              \
+	 .flags = DIF_TOGETHER,                                                              \
 	 .env = "GOOGLE_APPLICATION_CREDENTIALS",                                            \
 	 .offset = offsetof(self, at.credentials)},                                          \
 		{.name = "gcloud_config",                                                    \
 	         .help = "gcloud's folder; without: .config/gcloud below home",              \
 	         .type = DIF_FILE_PATH,                                                      \
+	         .flags = DIF_TOGETHER,                                                      \
 	         .env = "CLOUDSDK_CONFIG",                                                   \
 	         .offset = offsetof(self, at.gcloud)},                                       \
 		{.name = "home",                                                             \
 	         .help = "the home folder in which gcloud has left its file",                \
 	         .type = DIF_FILE_PATH,                                                      \
+	         .flags = DIF_TOGETHER,                                                      \
 	         .env = "HOME",                                                              \
 	         .offset = offsetof(self, at.home)},                                         \
 		{.name = "metadata_host",                                                    \
@@ -52,6 +56,7 @@ struct google_self {
 	         .type = DIF_STRING,                                                         \
 	         .min = 1,                                                                   \
 	         .max = 255,                                                                 \
+	         .flags = DIF_TOGETHER,                                                      \
 	         .env = "GCE_METADATA_HOST",                                                 \
 	         .offset = offsetof(self, at.metadata)},                                     \
 		{.name = "token_hosts",                                                      \

@@ -488,6 +488,13 @@ TEST(the_first_place_that_has_any_decides)
 	expect_use("authorization: Bearer ya29.token-4");
 	check_ok(store_probe(st));
 	gcs_end();
+
+	/* who names the metadata server means it, whatever the environment has */
+	gcs_begin_with(NULL, "metadata_host = 169.254.169.254\n");
+	expect_metadata(200, "metadata-flavor: Google", TOKEN("ya29.token-5"));
+	expect_use("authorization: Bearer ya29.token-5");
+	check_ok(store_probe(st));
+	gcs_end();
 	(void)gcs_without_environment(NULL);
 	assert_int_equal(unlink(of_home), 0);
 }
