@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define WAY (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define LINKS_MAX 16 /* a cluster's token lies behind three */
 
 /* --- trust --- */
 
@@ -177,6 +178,100 @@ int dif_path_open_trusted(const char *path, bool secret, struct dif_error *err)
 	}
 	free(full);
 	return fd;
+}
+
+/* --- links --- */
+
+/* Where a link stands in full, from its first to behind its last byte; to: where it leads. */
+struct found_link {
+	size_t from, end;
+	char to[PATH_MAX];
+};
+
+/* Reads the link `name` in dir; others must not be able to have made it. */
+static bool read_link(int dir, const char *name, const char *shown, struct found_link *l,
+                      struct dif_error *err)
+{
+	struct stat st;
+	ssize_t n = readlinkat(dir, name, l->to, sizeof l->to - 1);
+	if (n <= 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+		set_open_error(err, "link", shown, n == 0 ? EINVAL : errno);
+		return false;
+	}
+	l->to[n] = '\0';
+	if (st.st_uid != 0 && st.st_uid != geteuid()) {
+		dif_error_set(err, DIF_PERMANENT,
+		              "could not trust link '%s': user %u owns it; root or user %u must",
+		              shown, (unsigned)st.st_uid, (unsigned)geteuid());
+		return false;
+	}
+	return true;
+}
+
+static bool is_link(int dir, const char *name)
+{
+	struct stat st;
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
+/* The first link on the way; l->end stays 0 where there is none. Every folder before it is checked.
+ */
+static bool find_link(char *full, struct found_link *l, struct dif_error *err)
+{
+	int dir = open("/", WAY);
+	l->end = 0;
+	if (dir == -1) {
+		set_open_error(err, "folder", "/", errno);
+		return false;
+	}
+	bool ok = check_open(dir, true, "/", err);
+	char *name = full + 1;
+	while (ok && *name != '\0' && l->end == 0) {
+		size_t n = strcspn(name, "/");
+		char behind = name[n];
+		name[n] = '\0';
+		if (n > 0 && is_link(dir, name)) {
+			l->from = (size_t)(name - full);
+			l->end = l->from + n;
+			ok = read_link(dir, name, full, l, err);
+		} else if (n > 0 && behind != '\0') {
+			dir = step_down(dir, name, true, full, err);
+			ok = dir != -1;
+		}
+		name[n] = behind;
+		name += n + (behind != '\0');
+	}
+	if (dir != -1) {
+		close(dir);
+	}
+	return ok;
+}
+
+char *dif_path_follow(const char *path, struct dif_error *err)
+{
+	char *full = from_root(path, err);
+	struct found_link l;
+	if (full == NULL) {
+		return NULL;
+	}
+	for (int links = 0; full != NULL && links <= LINKS_MAX; links++) {
+		if (!find_link(full, &l, err)) {
+			free(full);
+			return NULL;
+		}
+		if (l.end == 0) {
+			return full;
+		}
+		char *next = NULL;
+		int n = asprintf(&next, "%.*s%s%s", l.to[0] == '/' ? 0 : (int)l.from, full, l.to,
+		                 full + l.end);
+		free(full);
+		full = n < 0 ? NULL : next;
+	}
+	dif_error_set(err, DIF_PERMANENT, "could not open '%s': %s", path,
+	              full == NULL ? "out of memory" : "links lead to links without end");
+	free(full);
+	return NULL;
 }
 
 int dif_path_open_trusted_dir(const char *path, struct dif_error *err)

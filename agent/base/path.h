@@ -17,6 +17,10 @@
 int dif_path_open_trusted(const char *path, bool secret, struct dif_error *err);
 /* The same for a folder; the descriptor is good for openat and fdopendir. */
 int dif_path_open_trusted_dir(const char *path, struct dif_error *err);
+/* The path without links, for dif_path_open_trusted: clusters keep tokens that are renewed behind
+ * links. A link counts where root or this user owns it, and all folders before it are trusted by
+ * the rule above. malloc'ed. NULL: err. */
+char *dif_path_follow(const char *path, struct dif_error *err);
 /* Reads a whole descriptor, at most max bytes; *out is malloc'ed with a NUL behind, owned by the
  * caller. */
 bool dif_path_read_all(int fd, size_t max, char **out, size_t *n, struct dif_error *err);

@@ -213,7 +213,9 @@ static void on_file(void *data, const struct dif_reply *r, const struct dif_erro
 static void read_file(struct dif_work *w)
 {
 	struct dif_op_host *a = DIF_ENTRY(w, struct dif_op_host, work);
-	int fd = dif_path_open_trusted(a->path, false, &a->read_err);
+	char *path = dif_path_follow(a->path, &a->read_err);
+	int fd = path != NULL ? dif_path_open_trusted(path, false, &a->read_err) : -1;
+	free(path);
 	if (fd != -1) {
 		dif_path_read_all(fd, READ_MAX, &a->read_text, &a->read_n, &a->read_err);
 		close(fd);

@@ -325,8 +325,8 @@ struct dif_host {
 	/* The one thing a step may ask. Each returns at once; next is called later, on the loop. */
 	void (*http)(struct dif_op *, const struct dif_http *, dif_step *next);
 	void (*file)(struct dif_op *, const struct dif_file_call *, dif_step *next);
-	/* login only: a small trusted file (64 KiB, owner root or self, not writable by others).
-	 * 200, or 404 where it is absent, is an answer. */
+	/* login only: a small trusted file (64 KiB, owner root or self, not writable by others;
+	 * links as trusted are followed). 200, or 404 where it is absent, is an answer. */
 	void (*read)(struct dif_op *, const char *path, dif_step *next);
 	void (*pause)(struct dif_op *, uint32_t ms, dif_step *next);
 

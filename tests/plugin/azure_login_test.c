@@ -327,11 +327,14 @@ TEST(a_token_that_no_header_can_hold_is_not_sent)
 	FORM "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3A" \
 	     "jwt-bearer&client_assertion="
 
+/* Behind a link, as clusters keep it. */
 static void keep(const char *token)
 {
-	const char *path = test_path("federated");
+	const char *path = test_path("federated-1");
 	test_write(path, token, strlen(token));
 	assert_int_equal(chmod(path, 0600), 0);
+	(void)unlink(test_path("federated"));
+	assert_int_equal(symlink("federated-1", test_path("federated")), 0);
 }
 
 static void begin_workload(void)

@@ -116,6 +116,68 @@ TEST(links_and_other_kinds_are_refused)
 	assert_int_equal(attempt("", false, &err), -1);
 }
 
+/* As a cluster keeps a token: file -> ..data/file, ..data -> ..1, and the way to it a link too. */
+static void make_projected(void)
+{
+	const char *at = test_path("pod");
+	assert_int_equal(mkdir(at, 0755), 0);
+	assert_int_equal(chmod(at, 01777), 0);
+	assert_int_equal(mkdir(test_path("pod/..1"), 0755), 0);
+	test_write(test_path("pod/..1/token"), "eyJ", 3);
+	assert_int_equal(chmod(test_path("pod/..1/token"), 0644), 0);
+	assert_int_equal(symlink("..1", test_path("pod/..data")), 0);
+	assert_int_equal(symlink("..data/token", test_path("pod/token")), 0);
+	assert_int_equal(symlink(at, test_path("way")), 0);
+}
+
+static void check_followed(const char *path, const char *to)
+{
+	struct dif_error err;
+	char *got = dif_path_follow(path, &err);
+	assert_non_null(got);
+	assert_string_equal(got, to);
+	free(got);
+}
+
+static void check_not_followed(const char *path, enum dif_class cls, const char *text)
+{
+	struct dif_error err;
+	assert_null(dif_path_follow(path, &err));
+	assert_int_equal(err.cls, cls);
+	if (strstr(err.text, text) == NULL) {
+		fail_msg("'%s' is not in '%s'", text, err.text);
+	}
+}
+
+TEST(trusted_links_are_followed_where_that_is_wanted)
+{
+	UNUSED_STATE;
+	struct dif_error err;
+	char to[4096];
+	make_projected();
+	(void)snprintf(to, sizeof to, "%s", test_path("pod/..1/token"));
+	check_followed(test_path("way/token"), to);
+	check_followed(to, to);
+	assert_true(attempt(to, false, &err) >= 0);
+	assert_int_equal(attempt(test_path("way/token"), false, &err), -1);
+	/* what is not there is not there, at the end, on the way and behind a link */
+	check_followed(test_path("pod/none"), test_path("pod/none"));
+	check_not_followed(test_path("none/none"), DIF_NOT_FOUND, "none");
+	assert_int_equal(symlink("nowhere/file", test_path("dangling")), 0);
+	check_not_followed(test_path("dangling"), DIF_NOT_FOUND, "nowhere");
+	assert_int_equal(symlink("loop", test_path("loop")), 0);
+	check_not_followed(test_path("loop"), DIF_PERMANENT, "without end");
+	check_not_followed("", DIF_PERMANENT, "empty");
+	/* a folder in which others may put another link */
+	assert_int_equal(chmod(test_path("pod"), 0777), 0);
+	check_not_followed(test_path("way/token"), DIF_PERMANENT, "others may write");
+	assert_int_equal(chmod(test_path("pod"), 01777), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(lchown(test_path("pod/..data"), 65534, 65534), 0);
+		check_not_followed(test_path("way/token"), DIF_PERMANENT, "owns it");
+	}
+}
+
 TEST(relative_paths_and_odd_slashes)
 {
 	UNUSED_STATE;
@@ -213,6 +275,7 @@ int main(void)
 		cmocka_unit_test(secrets_must_be_closed_to_others),
 		cmocka_unit_test(the_owner_must_be_root_or_us),
 		cmocka_unit_test(links_and_other_kinds_are_refused),
+		cmocka_unit_test(trusted_links_are_followed_where_that_is_wanted),
 		cmocka_unit_test(relative_paths_and_odd_slashes),
 		cmocka_unit_test(reading_is_bounded),
 		cmocka_unit_test(a_durable_write_replaces_and_leaves_nothing),
