@@ -1,6 +1,6 @@
 # cloud_store runs one store plug-in against a real server. It is built with the rest, and run by
 # tests/cloud/run, which starts the servers: nothing is registered here that cannot run without them.
-add_executable(cloud_store cloud/store_test.c)
+add_executable(cloud_store cloud/store_test.c cloud/store_parts.c)
 target_link_libraries(cloud_store PRIVATE plugin_support)
 foreach(plugin s3 azure gcs dir https)
   if(TARGET plugin_${plugin})
