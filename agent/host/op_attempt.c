@@ -17,8 +17,8 @@
 #include "host/op_private.h"
 #include "host/secret.h"
 
-/* Without a reply; services.c adds what a reply may need. A batch of 256 signed requests for the longest
- * names takes 8 MiB. */
+/* Without a reply; services.c adds what a reply may need. A batch of 256 signed requests for the
+ * longest names takes 8 MiB. */
 #define ARENA_MAX (16u << 20)
 #define READ_MAX (64u << 10)
 #define STEPS_MAX 10000u /* a remove of 1000 keys as files takes 1001 */
