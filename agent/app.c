@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "console/cli.h"
 #include "flow/cut.h"
+#include "flow/dropin.h"
 #include "flow/inbox.h"
 #include "flow/reconcile.h"
 #include "flow/source.h"
@@ -50,7 +51,8 @@ struct app {
 	struct waiting *current;
 	struct dif_cut_run *cut;
 	uint32_t *only;
-	struct alone *alone; /* one per destination */
+	struct alone *alone; /* one per destination, and room as in flow/config */
+	struct dif_dropin *dropin;
 	uv_timer_t tick;
 	uv_signal_t stop[2];
 	int64_t look_at;
@@ -138,6 +140,7 @@ static void on_looked(void *data, enum dif_reconciled what, const struct dif_err
 		dif_log(DIF_LOG_WARNING, "not_reached", "destination=%s reason=%s", dif_q(name),
 		        dif_q(err->text));
 	} else if (what != DIF_RECONCILED_UNREACHED && !a->stopping && a->current == NULL &&
+	           !a->setup->destinations[one->index].gone &&
 	           (what == DIF_RECONCILED_DIFFERS || !is_whole(a, one->index) ||
 	            has_due_orphans(a, one->index))) {
 		repair(one);
@@ -150,7 +153,8 @@ static void look_at_all(struct app *a)
 {
 	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
 		struct dif_destination *d = &a->setup->destinations[i];
-		if (!d->busy && a->alone[i].repair == NULL && a->alone[i].look == NULL) {
+		if (!d->busy && !d->gone && a->alone[i].repair == NULL &&
+		    a->alone[i].look == NULL) {
 			a->alone[i].look = dif_reconcile_start(d, a->turn, on_looked, &a->alone[i]);
 		}
 	}
@@ -260,7 +264,7 @@ static void start_next(struct app *a)
 		if (a->alone[i].look != NULL) {
 			return; /* it was canceled: its end calls here again */
 		}
-		if (!a->setup->destinations[i].busy) {
+		if (!a->setup->destinations[i].busy && !a->setup->destinations[i].gone) {
 			a->only[n++] = i;
 		}
 	}
@@ -337,6 +341,37 @@ static void look_into_inbox(struct app *a)
 	start_next(a);
 }
 
+/* --- what is dropped into the plug-in folder --- */
+
+/* The look finds that it has nothing, and the repair brings it the live cut. */
+static void on_added(void *data, uint32_t first, uint32_t n)
+{
+	struct app *a = data;
+	for (uint32_t i = first; i < first + n; i++) {
+		a->alone[i] = (struct alone){.app = a, .index = i};
+	}
+	a->look_at = dif_steady_ms();
+}
+
+static void on_gone(void *data, uint32_t index)
+{
+	struct app *a = data;
+	struct alone *one = &a->alone[index];
+	if (one->repair != NULL) {
+		dif_cut_cancel(one->repair);
+	}
+	if (one->look != NULL) {
+		dif_reconcile_cancel(one->look);
+	}
+}
+
+static void on_back(void *data, uint32_t index)
+{
+	struct app *a = data;
+	(void)index;
+	a->look_at = dif_steady_ms();
+}
+
 static void on_tick(uv_timer_t *t)
 {
 	struct app *a = t->data;
@@ -365,6 +400,10 @@ static void on_stop(uv_signal_t *signal, int number)
 	a->stopping = true;
 	dif_log(DIF_LOG_INFO, "stopping", "signal=%d", number);
 	uv_close((uv_handle_t *)&a->tick, NULL);
+	if (a->dropin != NULL) {
+		dif_dropin_close(a->dropin);
+		a->dropin = NULL;
+	}
 	for (uint32_t i = 0; i < DIF_LEN(a->stop); i++) {
 		uv_unref((uv_handle_t *)&a->stop[i]); /* stay for the second time */
 	}
@@ -396,6 +435,11 @@ static void start_handles(struct app *a)
 	uv_timer_init(loop, &a->tick);
 	a->tick.data = a;
 	uv_timer_start(&a->tick, on_tick, 0, TICK_MS);
+	static const struct dif_dropin_events events = {on_added, on_gone, on_back};
+	a->dropin = dif_dropin_open(a->setup, &events, a);
+	if (a->dropin == NULL) {
+		dif_log(DIF_LOG_WARNING, "dropin", "reason=%s", dif_q("out of memory"));
+	}
 }
 
 static bool start_sources(struct app *a, struct dif_error *err)
@@ -414,12 +458,12 @@ static bool start_sources(struct app *a, struct dif_error *err)
 
 static bool allocate(struct app *a)
 {
-	uint32_t nd = a->setup->config->ndestinations;
+	uint32_t nd = a->setup->config->ndestinations + DIF_CONFIG_ROOM;
 	a->nwaiting = a->setup->config->nsources + 1;
 	a->sources = calloc(a->nwaiting, sizeof(struct dif_source *));
 	a->waiting = calloc(a->nwaiting, sizeof *a->waiting);
-	a->only = calloc(nd + 1, sizeof *a->only);
-	a->alone = calloc(nd + 1, sizeof *a->alone);
+	a->only = calloc(nd, sizeof *a->only);
+	a->alone = calloc(nd, sizeof *a->alone);
 	if (a->sources == NULL || a->waiting == NULL || a->only == NULL || a->alone == NULL) {
 		return false;
 	}

@@ -231,8 +231,9 @@ static bool bind_all(struct dif_config *c, struct dif_error *err)
 		n += last == NULL || strcmp(last->section, e->section) != 0;
 	}
 	c->sources = dif_arena_alloc(&c->arena, n * sizeof *c->sources);
-	c->stores = dif_arena_alloc(&c->arena, n * sizeof *c->stores);
-	c->destinations = dif_arena_alloc(&c->arena, n * sizeof *c->destinations);
+	c->stores = dif_arena_alloc(&c->arena, (n + DIF_CONFIG_ROOM) * sizeof *c->stores);
+	c->destinations =
+		dif_arena_alloc(&c->arena, (n + DIF_CONFIG_ROOM) * sizeof *c->destinations);
 	c->classes = dif_arena_alloc(&c->arena, n * sizeof *c->classes);
 	if (c->arena.failed) {
 		return dif_error_exit(err, DIF_EXIT_OTHER, DIF_TRANSIENT,
@@ -311,7 +312,23 @@ static bool check_ours(const struct dif_config *c, struct dif_error *err)
 	return true;
 }
 
+static bool read_some(struct dif_config *c, const char *const *names, uint32_t n,
+                      struct dif_error *err)
+{
+	bool ok = true;
+	for (uint32_t i = 0; ok && i < n; i++) {
+		ok = read_one(c, names[i], err);
+	}
+	return ok;
+}
+
 struct dif_config *dif_config_load(const char *file, struct dif_error *err)
+{
+	return dif_config_load_some(file, NULL, 0, err);
+}
+
+struct dif_config *dif_config_load_some(const char *file, const char *const *names, uint32_t n,
+                                        struct dif_error *err)
 {
 	struct dif_config *c = calloc(1, sizeof *c);
 	if (c == NULL) {
@@ -322,7 +339,9 @@ struct dif_config *dif_config_load(const char *file, struct dif_error *err)
 	c->file = dif_arena_str(&c->arena, file);
 	bool plugins_named = false;
 	if (!dif_ini_read(&c->arena, file, &c->entries, err) ||
-	    !bind_agent(c, &plugins_named, err) || !read_plugins_folder(c, plugins_named, err) ||
+	    !bind_agent(c, &plugins_named, err) ||
+	    !(names == NULL ? read_plugins_folder(c, plugins_named, err)
+	                    : read_some(c, names, n, err)) ||
 	    !dif_config_check_sections(c, err) || !bind_all(c, err) || !check_ours(c, err) ||
 	    !dif_config_check(c, err)) {
 		goto fail;

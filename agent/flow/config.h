@@ -38,6 +38,10 @@ struct dif_destination_config {
 	const char *siblings;   /* "gzip" or NULL */
 };
 
+/* Room behind stores and destinations for what is dropped in while the agent runs (flow/dropin):
+ * the arrays never move, so pointers to what is in them stay. */
+#define DIF_CONFIG_ROOM 256
+
 struct dif_config {
 	struct dif_arena arena;        /* wiping: it may hold secrets */
 	struct dif_ini_entry *entries; /* for dif_instance_open */
@@ -58,6 +62,9 @@ struct dif_config {
  * sections and keys of ours are errors here; keys of plug-ins are checked by dif_instance_open, and
  * what nobody used by dif_config_check_unused afterwards. NULL: err with file and line (exit 3). */
 struct dif_config *dif_config_load(const char *file, struct dif_error *err);
+/* The same with these files of the plug-in folder alone, in this order. */
+struct dif_config *dif_config_load_some(const char *file, const char *const *names, uint32_t n,
+                                        struct dif_error *err);
 void dif_config_free(struct dif_config *c);
 bool dif_config_check_unused(const struct dif_config *c, struct dif_error *err);
 /* Option rows by section kind ("agent", "source", "store", "destination", "class") for help, manual

@@ -25,6 +25,7 @@ struct dif_destination {
 	uint32_t fence; /* enum dif_fence */
 	bool bare_tags; /* conditions take the tag without its quotes (radosgw) */
 	bool busy;      /* a delivery is running: only one at a time */
+	bool gone;      /* its configuration was taken away: nothing more is delivered to it */
 
 	bool loaded;             /* from the state, once */
 	struct dif_link waiting; /* deliveries that wait for their turn */

@@ -19,24 +19,27 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "flow/config_private.h"
+#include "flow/setup_private.h"
 #include "host/secret.h"
 
 #define FOLDER_MODE 0750
 
 /* --- plug-ins --- */
 
-/* Why there is no such plug-in: the file of that name was refused, or there is none. */
+/* Why there is no such plug-in: the file of that name was refused (the last time counts), or there
+ * is none. */
 static const char *why_not(const struct dif_loader *l, const char *plugin)
 {
+	const char *why = "there is none of that name";
 	for (const struct dif_loaded *p = l->all; p != NULL; p = p->next) {
 		const char *slash = strrchr(p->file, '/');
 		const char *name = slash == NULL ? p->file : slash + 1;
 		size_t n = strlen(plugin);
 		if (!p->ok && strncmp(name, plugin, n) == 0 && strcmp(name + n, ".so") == 0) {
-			return p->reason;
+			why = p->reason;
 		}
 	}
-	return "there is none of that name";
+	return why;
 }
 
 static bool has_row(const struct dif_option *rows, uint32_t n, const char *key)
@@ -67,54 +70,59 @@ static bool check_keys(const struct dif_config *c, const char *section, const st
 	return true;
 }
 
-static struct dif_instance *open_instance(struct dif_setup *s, const char *section,
-                                          const char *plugin, struct dif_error *err)
+static struct dif_instance *open_instance(struct dif_setup *s, const struct dif_config *c,
+                                          const char *section, const char *plugin,
+                                          struct dif_error *err)
 {
 	const struct dif_offer *offer = dif_loader_find(&s->loader, DIF_STORE, plugin, NULL);
 	if (offer == NULL) {
-		dif_config_refuse(s->config, section, "plugin", err,
-		                  "could not load plug-in '%s' from '%s': %s", plugin,
-		                  s->config->plugins, why_not(&s->loader, plugin));
+		dif_config_refuse(c, section, "plugin", err,
+		                  "could not load plug-in '%s' from '%s': %s", plugin, c->plugins,
+		                  why_not(&s->loader, plugin));
 		if (err != NULL) {
 			err->exit = DIF_EXIT_PLUGIN;
 		}
 		return NULL;
 	}
-	if (!check_keys(s->config, section, offer, err)) {
+	if (!check_keys(c, section, offer, err)) {
 		return NULL;
 	}
-	struct dif_instance *i =
-		dif_instance_open(s->engine, offer, s->config->entries, section, err);
+	struct dif_instance *i = dif_instance_open(s->engine, offer, c->entries, section, err);
 	if (i == NULL && err != NULL && err->exit == 0) {
 		err->exit = DIF_EXIT_CONFIG;
 	}
 	return i;
 }
 
+/* On failure *to may hold an instance all the same, for whoever closes. */
+bool dif_setup_open_store(struct dif_setup *s, const struct dif_config *c,
+                          const struct dif_store_config *store, struct dif_instance **to,
+                          struct dif_error *err)
+{
+	*to = open_instance(s, c, store->section, store->plugin, err);
+	if (*to == NULL) {
+		return false;
+	}
+	return (dif_instance_caps(*to)->flags & DIF_CAP_READ_ONLY) == 0 ||
+	       dif_config_refuse(c, store->section, "plugin", err,
+	                         "plug-in '%s' only reads: it can be a source, not a store",
+	                         store->plugin);
+}
+
 static bool open_stores(struct dif_setup *s, struct dif_error *err)
 {
-	for (uint32_t i = 0; i < s->config->nstores; i++) {
-		const struct dif_store_config *c = &s->config->stores[i];
-		s->stores[i] = open_instance(s, c->section, c->plugin, err);
-		if (s->stores[i] == NULL) {
-			return false;
-		}
-		if ((dif_instance_caps(s->stores[i])->flags & DIF_CAP_READ_ONLY) != 0) {
-			return dif_config_refuse(
-				s->config, c->section, "plugin", err,
-				"plug-in '%s' only reads: it can be a source, not a "
-				"store",
-				c->plugin);
-		}
+	bool ok = true;
+	for (uint32_t i = 0; ok && i < s->config->nstores; i++) {
+		ok = dif_setup_open_store(s, s->config, &s->config->stores[i], &s->stores[i], err);
 	}
-	return true;
+	return ok;
 }
 
 static bool open_sources(struct dif_setup *s, struct dif_error *err)
 {
 	for (uint32_t i = 0; i < s->config->nsources; i++) {
 		const struct dif_source_config *c = &s->config->sources[i];
-		s->sources[i] = open_instance(s, c->section, c->plugin, err);
+		s->sources[i] = open_instance(s, s->config, c->section, c->plugin, err);
 		if (s->sources[i] == NULL) {
 			return false;
 		}
@@ -149,10 +157,9 @@ static const struct dif_class_rule *gzip_class(const struct dif_config *c)
 }
 
 /* Without headers nobody would tell readers that the bytes are gzip (rule 13 of the design). */
-static bool check_forms(const struct dif_setup *s, const struct dif_destination_config *d,
-                        const struct dif_caps *caps, struct dif_error *err)
+bool dif_setup_check_forms(const struct dif_config *c, const struct dif_destination_config *d,
+                           const struct dif_caps *caps, struct dif_error *err)
 {
-	const struct dif_config *c = s->config;
 	if ((caps->flags & DIF_CAP_HEADERS) != 0) {
 		return d->siblings == NULL ||
 		       dif_config_refuse(
@@ -177,17 +184,23 @@ static bool check_forms(const struct dif_setup *s, const struct dif_destination_
 	return true;
 }
 
+struct dif_instance *dif_setup_store(const struct dif_setup *s, const char *name)
+{
+	for (uint32_t k = 0; k < s->config->nstores; k++) {
+		if (strcmp(s->config->stores[k].name, name) == 0) {
+			return s->stores[k];
+		}
+	}
+	return NULL;
+}
+
 static bool place_destinations(struct dif_setup *s, struct dif_error *err)
 {
 	for (uint32_t i = 0; i < s->config->ndestinations; i++) {
 		const struct dif_destination_config *d = &s->config->destinations[i];
-		struct dif_instance *store = NULL;
-		for (uint32_t k = 0; k < s->config->nstores; k++) {
-			store = strcmp(s->config->stores[k].name, d->store) == 0 ? s->stores[k]
-			                                                         : store;
-		}
+		struct dif_instance *store = dif_setup_store(s, d->store);
 		dif_destination_init(&s->destinations[i], d, store);
-		if (!check_forms(s, d, dif_instance_caps(store), err)) {
+		if (!dif_setup_check_forms(s->config, d, dif_instance_caps(store), err)) {
 			return false;
 		}
 	}
@@ -269,10 +282,10 @@ static bool open_read(struct dif_setup *s, struct dif_error *err)
 static bool allocate(struct dif_setup *s, struct dif_error *err)
 {
 	const struct dif_config *c = s->config;
-	/* one more: calloc may give NULL for none */
-	s->stores = calloc(c->nstores + 1, sizeof(struct dif_instance *));
+	/* one more source: calloc may give NULL for none */
+	s->stores = calloc(c->nstores + DIF_CONFIG_ROOM, sizeof(struct dif_instance *));
 	s->sources = calloc(c->nsources + 1, sizeof(struct dif_instance *));
-	s->destinations = calloc(c->ndestinations + 1, sizeof *s->destinations);
+	s->destinations = calloc(c->ndestinations + DIF_CONFIG_ROOM, sizeof *s->destinations);
 	if (s->stores == NULL || s->sources == NULL || s->destinations == NULL) {
 		return dif_error_exit(err, DIF_EXIT_OTHER, DIF_TRANSIENT,
 		                      "could not open '%s': out of memory", c->file);
@@ -368,6 +381,7 @@ void dif_setup_close(struct dif_setup *s)
 	free(s->sources);
 	free(s->stores);
 	dif_config_free(s->config);
+	dif_setup_forget(s->more);
 	dif_secret_fini();
 	free(s);
 }

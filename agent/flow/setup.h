@@ -22,13 +22,15 @@ struct dif_setup {
 	struct dif_config *config;
 	struct dif_engine *engine;
 	struct dif_loader loader;
-	struct dif_destination *destinations; /* config->ndestinations */
+	struct dif_destination *destinations; /* config->ndestinations, and room likewise */
 	struct dif_instance **sources;        /* config->nsources, by index */
-	struct dif_instance **stores;         /* config->nstores */
+	struct dif_instance **stores;         /* config->nstores, and room as in flow/config */
 	struct dif_state *state;              /* NULL: CONFIG, or READ where there is none */
 	struct dif_archive *archive;          /* NULL: CONFIG, or READ where there is none */
 	struct dif_spool *spool;              /* NULL unless OWN */
 	bool fresh;                           /* the state was created or set aside just now */
+	struct dif_setup_more *more;          /* configurations of what was added */
+	uint32_t added_stores, added_destinations;
 };
 
 /* Opens everything or nothing. Errors carry exit 3 (configuration), 15 (a plug-in that the
@@ -36,6 +38,11 @@ struct dif_setup {
  * pid). A fresh state is refilled with the cuts of the archive. */
 struct dif_setup *dif_setup_open(const char *config_file, enum dif_setup_mode mode,
                                  struct dif_error *err);
+/* Adds to a setup in use what the last of these files of the plug-in folder brings: stores, of
+ * plug-ins that the loader has, and destinations, at the end of config->destinations. The other files are those in use, so that names and prefixes are checked against them. Nothing
+ * that is there moves or changes, and it adds all of the file or nothing. */
+bool dif_setup_add(struct dif_setup *s, const char *const *names, uint32_t n,
+                   struct dif_error *err);
 /* Commits what is queued, closes all instances, runs the loop dry, frees. Nothing may be running on
  * it any more. Accepts NULL. */
 void dif_setup_close(struct dif_setup *s);
