@@ -39,13 +39,13 @@ struct google_self {
 	 .env = "GOOGLE_APPLICATION_CREDENTIALS",                                            \
 	 .offset = offsetof(self, at.credentials)},                                          \
 		{.name = "gcloud_config",                                                    \
-	         .help = "gcloud's folder; without: .config/gcloud below home",              \
+	         .help = "gcloud's folder; without: .config/gcloud below gcloud_home",       \
 	         .type = DIF_FILE_PATH,                                                      \
 	         .flags = DIF_TOGETHER,                                                      \
 	         .env = "CLOUDSDK_CONFIG",                                                   \
 	         .offset = offsetof(self, at.gcloud)},                                       \
-		{.name = "home",                                                             \
-	         .help = "the home folder in which gcloud has left its file",                \
+		{.name = "gcloud_home",                                                      \
+	         .help = "the folder that holds .config/gcloud",                             \
 	         .type = DIF_FILE_PATH,                                                      \
 	         .flags = DIF_TOGETHER,                                                      \
 	         .env = "HOME",                                                              \

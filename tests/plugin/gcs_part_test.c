@@ -307,6 +307,19 @@ TEST(a_digest_that_does_not_fit_is_integrity)
 	gcs_end();
 }
 
+TEST(an_object_of_another_size_is_not_ours)
+{
+	UNUSED_STATE;
+	static const struct script_reply other = {
+		.status = 200,
+		.body = "{\"name\":\"big.csv\",\"size\":\"524298\",\"generation\":\"17\"}"};
+	begin("");
+	log_in();
+	expect_part("524288-524298", &other);
+	check_class(put_part(3), DIF_INTEGRITY);
+	gcs_end();
+}
+
 TEST(no_odd_answer_is_progress)
 {
 	UNUSED_STATE;
@@ -368,6 +381,7 @@ int main(void)
 		cmocka_unit_test(a_session_that_has_ended_is_not_found),
 		cmocka_unit_test(pressure_is_waited_for_and_the_session_asked),
 		cmocka_unit_test(a_digest_that_does_not_fit_is_integrity),
+		cmocka_unit_test(an_object_of_another_size_is_not_ours),
 		cmocka_unit_test(no_odd_answer_is_progress),
 		cmocka_unit_test(an_abort_ends_the_session_or_finds_none),
 	};
