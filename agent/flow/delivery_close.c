@@ -1,8 +1,8 @@
 /* delivery_close - what comes after the last put.
  *
  *   verify   the root's page, what was written in parts and a sample of the rest is read back and
- *            digested; a difference is written again, and then all that was written is read. Where it
- *            cannot be mended nothing that was written counts: the next delivery writes it again
+ *            digested; a difference is written again, and then all that was written is read. Where
+ *            it cannot be mended nothing that was written counts: the next delivery writes it again
  *   remove   keys of ours that the cut does not name, once `grace` has passed
  *
  * A deletion that fails costs nobody anything: the key stays an orphan and its turn comes again.
@@ -182,11 +182,17 @@ static bool widen(struct dif_delivery *d)
 	size_t room = ((size_t)d->put.nwritten + 1) * sizeof(void *);
 	d->verify.must_widen = false;
 	d->verify.all = true;
+	d->verify.list = dif_arena_alloc(&d->arena, room);
 	d->verify.again = dif_arena_alloc(&d->arena, room);
-	d->verify.list = d->put.written;
-	d->verify.n = d->put.nwritten;
-	d->verify.next = d->verify.nagain = 0;
-	return d->verify.again != NULL;
+	d->verify.n = d->verify.next = d->verify.nagain = 0;
+	if (d->verify.list == NULL || d->verify.again == NULL) {
+		return false;
+	}
+	/* A copy: the two lists change places, and are written to. */
+	for (uint32_t i = 0; i < d->put.nwritten; i++) {
+		d->verify.list[d->verify.n++] = d->put.written[i];
+	}
+	return true;
 }
 
 void dif_delivery_verify(struct dif_delivery *d)
