@@ -5,10 +5,14 @@
  *   newer one has come -> one cut at a time to every destination that is free -> what was not
  *   free, or failed, is found by the next look and repaired alone.
  *
+ * A source polls on while a cut is being published. Of the packages of one source that wait here
+ * only the newest is published; those before it are archived, in their order.
+ *
  * Everything is on the loop thread. It ends because its handles are closed.
  */
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -25,14 +29,18 @@
 #define LOOK_SOON_MS 1000  /* after a cut that left somebody behind */
 #define ARRIVAL_MAX 65536  /* bytes of names in one arrival */
 #define RECENT_CUTS 100000 /* looked through for the live one */
+#define SUPERSEDED_MAX 2   /* in a row, so that a fast source cannot starve readers */
+#define WAITING_MAX 4      /* packages of one source on this disk beside the archive */
 
-/* A package that waits for its turn. */
+/* A package that waits for its turn, or has it. */
 struct waiting {
-	bool set;
+	struct dif_link link;
 	struct dif_arena arena;
 	struct dif_cut_job job;
-	struct dif_source *source;       /* NULL: from the inbox */
+	const struct dif_source_config *source; /* NULL: from the inbox */
+	const char *ticket;
 	const struct dif_inbox_job *box; /* NULL: from a source */
+	int64_t not_before;              /* steady ms: it failed here, and is tried again then */
 };
 
 /* What is done for one destination by itself. */
@@ -46,10 +54,13 @@ struct alone {
 struct app {
 	struct dif_setup *setup;
 	struct dif_source **sources;
-	struct waiting *waiting; /* one per source, the last is the inbox's */
-	uint32_t nwaiting;
+	bool *held; /* per source: so much of it waits that it does not poll */
+	struct dif_link waiting;
+	struct waiting *box; /* from the inbox, waiting or current; NULL: none */
 	struct waiting *current;
 	struct dif_cut_run *cut;
+	bool told;           /* the running cut knows that there is a newer one */
+	uint32_t superseded; /* cuts in a row that ended for that */
 	uint32_t *only;
 	struct alone *alone; /* one per destination, and room as in flow/config */
 	struct dif_dropin *dropin;
@@ -170,11 +181,35 @@ static void plan_look(struct app *a)
 
 /* --- one cut at a time --- */
 
-static void forget(struct waiting *w)
+static struct waiting *new_waiting(struct app *a)
 {
-	dif_arena_reset(&w->arena);
-	w->set = false;
-	w->box = NULL;
+	struct waiting *w = calloc(1, sizeof *w);
+	if (w == NULL) {
+		abort(); /* a package would be lost without a word; the next start finds it */
+	}
+	dif_arena_init(&w->arena, ARRIVAL_MAX, false);
+	dif_list_add(&a->waiting, &w->link);
+	return w;
+}
+
+static void forget(struct app *a, struct waiting *w)
+{
+	if (a->box == w) {
+		a->box = NULL;
+	}
+	dif_list_remove(&w->link);
+	dif_arena_fini(&w->arena);
+	free(w);
+}
+
+/* Of one source, the current one too. */
+static uint32_t count_of(const struct app *a, const struct dif_source_config *source)
+{
+	uint32_t n = a->current != NULL && a->current->source == source;
+	for (const struct dif_link *l = a->waiting.next; l != &a->waiting; l = l->next) {
+		n += DIF_ENTRY(l, struct waiting, link)->source == source;
+	}
+	return n;
 }
 
 static void answer(struct app *a, const struct waiting *w, int code, const struct dif_error *err,
@@ -215,9 +250,40 @@ static void tell(const struct waiting *w, int code, const struct dif_error *err,
 		        (unsigned long long)c->puts, (unsigned long long)c->put_bytes,
 		        (unsigned long long)c->removed, dif_q(e->cls == DIF_OK ? "" : e->text));
 	}
-	bool good = code == DIF_EXIT_OK || code == DIF_EXIT_NOTHING_NEW;
+	bool good = code == DIF_EXIT_OK || code == DIF_EXIT_NOTHING_NEW ||
+	            (w->job.archive_only && code == DIF_EXIT_GUARD) || err->cls == DIF_CANCELED;
 	dif_log(good ? DIF_LOG_INFO : DIF_LOG_ERROR, "cut", "name=%s sha256=%s exit=%d reason=%s",
-	        dif_q(w->job.name), order->sha256, code, dif_q(good ? "" : err->text));
+	        dif_q(w->job.name), order->sha256, code,
+	        dif_q(good && code == DIF_EXIT_OK ? "" : err->text));
+}
+
+/* Where the file is still here, it was not taken, or the archive had it already. */
+static void clean(const struct waiting *w)
+{
+	unlink(w->job.file);
+	if (w->job.digest != NULL) {
+		unlink(w->job.digest);
+	}
+}
+
+/* A cut of a source has ended. A failure that was ours, not the package's, is tried again, as long
+ * as the file was not taken into the archive before. */
+static void settle(struct app *a, struct waiting *w, int code, const struct dif_error *err)
+{
+	if (code == DIF_EXIT_OTHER && (err->cls != DIF_CANCELED || a->stopping) &&
+	    access(w->job.file, F_OK) == 0) {
+		w->not_before = dif_steady_ms() + w->source->every;
+		dif_list_push(&a->waiting, &w->link);
+		return;
+	}
+	clean(w);
+	dif_source_settle(a->setup, w->source->name, w->ticket);
+	uint32_t i = (uint32_t)(w->source - a->setup->config->sources);
+	forget(a, w);
+	if (a->held[i] && !a->stopping) {
+		a->held[i] = false;
+		dif_source_go(a->sources[i]);
+	}
 }
 
 static void on_ended(void *data, int code, const struct dif_error *err,
@@ -227,26 +293,33 @@ static void on_ended(void *data, int code, const struct dif_error *err,
 	struct waiting *w = a->current;
 	a->current = NULL;
 	a->cut = NULL;
+	if (!w->job.archive_only) {
+		a->superseded = a->told && code != DIF_EXIT_OK ? a->superseded + 1 : 0;
+	}
 	tell(w, code, err, order, p);
 	if (w->box != NULL) {
 		answer(a, w, code, err, order, p);
 	}
-	struct dif_source *source = w->source;
-	forget(w);
-	if (source != NULL && !a->stopping && code == DIF_EXIT_OTHER) {
-		dif_source_again(source); /* a failure of ours, not of the package */
-	} else if (source != NULL && !a->stopping) {
-		dif_source_go(source);
+	if (w->source != NULL) {
+		settle(a, w, code, err);
+	} else {
+		forget(a, w);
 	}
 	a->look_at = dif_steady_ms() + LOOK_SOON_MS;
 	start_next(a);
 }
 
+/* What a person asked for goes first, then the order of arrival. */
 static struct waiting *first_waiting(struct app *a)
 {
-	for (uint32_t i = a->nwaiting; i > 0; i--) { /* what a person asked for goes first */
-		if (a->waiting[i - 1].set) {
-			return &a->waiting[i - 1];
+	int64_t now = dif_steady_ms();
+	if (a->box != NULL && a->box != a->current) {
+		return a->box;
+	}
+	for (struct dif_link *l = a->waiting.next; l != &a->waiting; l = l->next) {
+		struct waiting *w = DIF_ENTRY(l, struct waiting, link);
+		if (w->not_before <= now) {
+			return w;
 		}
 	}
 	return NULL;
@@ -268,18 +341,21 @@ static void start_next(struct app *a)
 			a->only[n++] = i;
 		}
 	}
-	if (n == 0) {
+	if (n == 0 && !w->job.archive_only) {
 		return; /* they were told; the first to end calls here again */
 	}
 	w->job.only = a->only;
 	w->job.nonly = n;
+	dif_list_remove(&w->link);
 	a->current = w;
+	a->told = false;
 	a->cut = dif_cut_start(&w->job, &events, a);
 }
 
 static void tell_newer(struct app *a)
 {
-	if (a->cut != NULL) {
+	if (a->cut != NULL && a->superseded < SUPERSEDED_MAX) {
+		a->told = true;
 		dif_cut_supersede(a->cut);
 	}
 	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
@@ -298,13 +374,14 @@ static void on_arrived(void *data, struct dif_source *source, const struct dif_a
 {
 	struct app *a = data;
 	const struct dif_source_config *config = dif_source_config(source);
-	struct waiting *w = NULL;
-	for (uint32_t i = 0; i < a->setup->config->nsources; i++) {
-		w = a->sources[i] == source ? &a->waiting[i] : w;
-	}
 	dif_log(DIF_LOG_INFO, "arrival", "source=%s name=%s tls=%s bytes_per_s=%.0f",
 	        dif_q(config->name), dif_q(in->name), in->tls != NULL ? in->tls : "none",
 	        in->bytes_per_s);
+	for (struct dif_link *l = a->waiting.next; l != &a->waiting; l = l->next) {
+		struct waiting *older = DIF_ENTRY(l, struct waiting, link);
+		older->job.archive_only = older->job.archive_only || older->source == config;
+	}
+	struct waiting *w = new_waiting(a);
 	w->job = (struct dif_cut_job){.setup = a->setup,
 	                              .file = dif_arena_str(&w->arena, in->file),
 	                              .digest = dif_arena_str(&w->arena, in->digest),
@@ -312,22 +389,28 @@ static void on_arrived(void *data, struct dif_source *source, const struct dif_a
 	                              .source = config->name,
 	                              .order = config->order,
 	                              .modified_ms = in->modified_ms,
+	                              .archive_only = in->more,
 	                              .move = true};
-	w->source = source;
-	w->set = true;
+	w->ticket = dif_arena_str(&w->arena, in->ticket);
+	w->source = config;
+	uint32_t i = (uint32_t)(config - a->setup->config->sources);
+	a->held[i] = count_of(a, config) >= WAITING_MAX;
+	if (!a->held[i]) {
+		dif_source_go(source);
+	}
 	tell_newer(a);
 	start_next(a);
 }
 
 static void look_into_inbox(struct app *a)
 {
-	struct waiting *w = &a->waiting[a->nwaiting - 1];
-	if (w->set) {
+	if (a->box != NULL) {
 		return;
 	}
-	dif_arena_reset(&w->arena);
+	struct waiting *w = new_waiting(a);
 	w->box = dif_inbox_next(&w->arena, a->setup->config->state);
 	if (w->box == NULL) {
+		forget(a, w);
 		return;
 	}
 	w->job = (struct dif_cut_job){.setup = a->setup,
@@ -336,7 +419,7 @@ static void look_into_inbox(struct app *a)
 	                              .name = w->box->name,
 	                              .source = "publish",
 	                              .timeout_ms = w->box->timeout_ms};
-	w->set = true;
+	a->box = w;
 	tell_newer(a);
 	start_next(a);
 }
@@ -376,6 +459,7 @@ static void on_tick(uv_timer_t *t)
 {
 	struct app *a = t->data;
 	look_into_inbox(a);
+	start_next(a); /* what failed here may have its time now */
 	if (dif_steady_ms() >= a->look_at && a->current == NULL) {
 		plan_look(a);
 		look_at_all(a);
@@ -459,16 +543,14 @@ static bool start_sources(struct app *a, struct dif_error *err)
 static bool allocate(struct app *a)
 {
 	uint32_t nd = a->setup->config->ndestinations + DIF_CONFIG_ROOM;
-	a->nwaiting = a->setup->config->nsources + 1;
-	a->sources = calloc(a->nwaiting, sizeof(struct dif_source *));
-	a->waiting = calloc(a->nwaiting, sizeof *a->waiting);
+	uint32_t ns = a->setup->config->nsources;
+	dif_list_init(&a->waiting);
+	a->sources = calloc(ns + 1, sizeof(struct dif_source *));
+	a->held = calloc(ns + 1, sizeof *a->held);
 	a->only = calloc(nd, sizeof *a->only);
 	a->alone = calloc(nd, sizeof *a->alone);
-	if (a->sources == NULL || a->waiting == NULL || a->only == NULL || a->alone == NULL) {
+	if (a->sources == NULL || a->held == NULL || a->only == NULL || a->alone == NULL) {
 		return false;
-	}
-	for (uint32_t i = 0; i < a->nwaiting; i++) {
-		dif_arena_init(&a->waiting[i].arena, ARRIVAL_MAX, false);
 	}
 	for (uint32_t i = 0; i < nd; i++) {
 		a->alone[i] = (struct alone){.app = a, .index = i};
@@ -478,11 +560,11 @@ static bool allocate(struct app *a)
 
 static void release(struct app *a)
 {
-	for (uint32_t i = 0; a->waiting != NULL && i < a->nwaiting; i++) {
-		dif_arena_fini(&a->waiting[i].arena);
+	while (a->waiting.next != NULL && !dif_list_empty(&a->waiting)) {
+		forget(a, DIF_ENTRY(a->waiting.next, struct waiting, link));
 	}
 	free(a->sources);
-	free(a->waiting);
+	free(a->held);
 	free(a->only);
 	free(a->alone);
 }

@@ -243,6 +243,21 @@ static void on_archive(struct dif_work *w)
 	free(path);
 }
 
+static void tell_archived(struct dif_cut_run *r)
+{
+	if (r->job.archive_only) {
+		dif_error_exit(&r->err, DIF_EXIT_GUARD, DIF_CONFLICT,
+		               "could not publish package '%s': a newer one has come; it was "
+		               "archived",
+		               r->cut.name);
+		return;
+	}
+	dif_error_exit(&r->err, DIF_EXIT_GUARD, DIF_CONFLICT,
+	               "could not publish package '%s': it is older than the live cut '%s' "
+	               "(%.12s); it was archived",
+	               r->cut.name, r->live.name, r->live.order.sha256);
+}
+
 static void on_archived(struct dif_work *w)
 {
 	struct dif_cut_run *r = run_of(w);
@@ -252,10 +267,7 @@ static void on_archived(struct dif_work *w)
 	}
 	if (r->archive_only) {
 		put_cut(r, DIF_CUT_ARCHIVED);
-		dif_error_exit(&r->err, DIF_EXIT_GUARD, DIF_CONFLICT,
-		               "could not publish package '%s': it is older than the live cut "
-		               "'%s' (%.12s); it was archived",
-		               r->cut.name, r->live.name, r->live.order.sha256);
+		tell_archived(r);
 		end(r, DIF_EXIT_GUARD);
 		return;
 	}
@@ -417,8 +429,9 @@ static void place(struct dif_cut_run *r)
 		refuse(r);
 		return;
 	}
-	if (r->live.order.sha256[0] == '\0' ||
-	    dif_order_compare(&r->cut.order, &r->live.order) >= 0) {
+	bool is_older = r->live.order.sha256[0] != '\0' &&
+	                dif_order_compare(&r->cut.order, &r->live.order) < 0;
+	if (!is_older && !r->job.archive_only) {
 		ingest(r);
 		return;
 	}

@@ -7,10 +7,15 @@
  * soon, at most five times; after that this version with this side-car is left alone until one of
  * them changes. A download that broke goes on where it was as long as the version is the same.
  *
- * Nothing is remembered beyond the process: after a restart the package is read once more, and
- * whoever takes it sees that it is not new.
+ * The receiver owns the file from then on, and the source polls on; each arrival has a name of its
+ * own. What was settled is remembered in the state. What was handed over and not settled is lost
+ * with the process, and read once more.
+ *
+ * An older package that cannot be read for a reason that stays (no digest, a wrong one) is passed
+ * over where newer ones wait.
  */
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,14 +32,15 @@
 
 #define REREADS_MAX 5u
 #define REREAD_MS 250 /* times the number of re-reads: whoever replaces a package is done soon */
-#define JITTER 0.1    /* of the period, so that many agents do not ask at once */
+#define TAKEN "taken" /* the fact */
+#define SCOPE_MAX 128
+#define JITTER 0.1 /* of the period, so that many agents do not ask at once */
 
 enum { WAITING, LOOKING, READING_DIGEST, FETCHING, REPEATING, CHECKING, COMPARING, HANDED, STATES };
 
 static const struct dif_sm_state states[STATES] = {
 	[WAITING] = {"waiting", DIF_TO(LOOKING)},
-	[LOOKING] = {"looking",
-                     DIF_TO(WAITING) | DIF_TO(READING_DIGEST) | DIF_TO(FETCHING) | DIF_TO(HANDED)},
+	[LOOKING] = {"looking", DIF_TO(WAITING) | DIF_TO(READING_DIGEST) | DIF_TO(FETCHING)},
 	[READING_DIGEST] = {"reading_digest", DIF_TO(WAITING) | DIF_TO(FETCHING)},
 	[FETCHING] = {"fetching", DIF_TO(WAITING) | DIF_TO(REPEATING) | DIF_TO(CHECKING) |
                                           DIF_TO(COMPARING) | DIF_TO(HANDED)},
@@ -90,11 +96,19 @@ static void note(struct dif_source *s, const struct dif_error *err)
 	}
 }
 
+/* True: newer packages wait, so this one is passed over. */
+static bool pass_over(struct dif_source *s, const struct dif_error *err)
+{
+	return s->more && s->now.key != NULL && err->cls != DIF_TRANSIENT &&
+	       err->cls != DIF_THROTTLED && err->cls != DIF_AUTH && err->cls != DIF_CANCELED &&
+	       found_set(&s->passed, s->now.key, s->now.tag, s->now.size, s->now.modified);
+}
+
 static void fail(struct dif_source *s, const struct dif_error *err)
 {
 	note(s, err);
 	s->rereads = 0;
-	wait_for(s, s->config->every);
+	wait_for(s, pass_over(s, err) ? 0 : s->config->every);
 }
 
 static void drop_part(struct dif_source *s)
@@ -102,13 +116,6 @@ static void drop_part(struct dif_source *s)
 	unlink(s->part);
 	unlink(s->second);
 	s->have = 0;
-}
-
-static void drop_arrival(struct dif_source *s)
-{
-	unlink(s->file);
-	unlink(s->side_file);
-	found_clear(&s->kept);
 }
 
 /* What was read cannot be believed: again soon, or never again as it is. */
@@ -127,7 +134,7 @@ static void read_again(struct dif_source *s, const struct dif_error *err)
 		s->refused_digest = s->digest;
 		s->digest = NULL;
 	}
-	wait_for(s, s->config->every);
+	wait_for(s, pass_over(s, err) ? 0 : s->config->every);
 }
 
 /* --- hand over --- */
@@ -159,7 +166,7 @@ static bool write_side(struct dif_source *s, struct dif_error *err)
 
 static void record(struct dif_source *s)
 {
-	char scope[128], rate[32];
+	char scope[SCOPE_MAX], rate[32];
 	const char *tls = s->got.tls[0] != '\0' ? s->got.tls : "none";
 	dif_log(DIF_LOG_INFO, "download", "source=%s name=%s bytes=%llu bytes_per_s=%.0f tls=%s",
 	        dif_q(s->config->name), dif_q(s->now.key), (unsigned long long)s->got.have,
@@ -183,10 +190,62 @@ static void take(struct dif_source *s)
 	}
 	memcpy(s->taken_sha256, s->sha256, sizeof s->taken_sha256);
 	found_clear(&s->refused);
+	found_clear(&s->passed);
+}
+
+/* Lines: sha256, size, date, tag, key. NULL: out of memory. */
+static char *ticket_of(const struct dif_source *s)
+{
+	char *text = NULL;
+	int n = asprintf(&text, "%s\n%llu\n%lld\n%s\n%s", s->sha256,
+	                 (unsigned long long)s->now.size, (long long)s->now.modified, s->now.tag,
+	                 s->now.key);
+	return n == -1 ? NULL : text;
+}
+
+void dif_source_settle(struct dif_setup *setup, const char *name, const char *ticket)
+{
+	char scope[SCOPE_MAX];
+	if (setup->state != NULL) {
+		snprintf(scope, sizeof scope, "source:%s", name);
+		dif_state_put_fact(setup->state, scope, TAKEN,
+		                   ticket); /* or it is read once more */
+	}
+}
+
+/* What was settled last; nothing where there is no such fact, or it is not ours. */
+static void recall(struct dif_source *s)
+{
+	struct dif_arena a;
+	char scope[SCOPE_MAX], *part[5], *rest = NULL;
+	uint64_t size = 0;
+	int64_t modified = 0;
+	uint32_t n = 0;
+	uint8_t unused[32];
+	if (s->setup->state == NULL) {
+		return;
+	}
+	dif_arena_init(&a, 1 << 16, false);
+	snprintf(scope, sizeof scope, "source:%s", s->config->name);
+	const char *fact = dif_state_fact(s->setup->state, scope, TAKEN, 0, &a);
+	rest = fact != NULL ? dif_arena_copy(&a, fact, strlen(fact)) : NULL;
+	while (rest != NULL && n < DIF_LEN(part) - 1) {
+		part[n++] = strsep(&rest, "\n");
+	}
+	part[DIF_LEN(part) - 1] = rest; /* a key may have any character */
+	n += rest != NULL;
+	if (n == DIF_LEN(part) && dif_parse_hex(part[0], unused, 32) &&
+	    dif_parse_uint(part[1], INT64_MAX, &size) &&
+	    dif_parse_int(part[2], 0, INT64_MAX, &modified) &&
+	    found_set(&s->taken, part[4], part[3], size, modified)) {
+		memcpy(s->taken_sha256, part[0], sizeof s->taken_sha256);
+	}
+	dif_arena_fini(&a);
 }
 
 static void announce(struct dif_source *s)
 {
+	char *ticket = ticket_of(s);
 	dif_error_clear(&s->error);
 	s->polled = dif_steady_ms();
 	s->rereads = 0;
@@ -195,9 +254,31 @@ static void announce(struct dif_source *s)
 	                        .digest = s->digest != NULL ? s->side_file : NULL,
 	                        .name = last_part(s->now.key),
 	                        .modified_ms = s->now.modified * 1000,
+	                        .more = s->more,
+	                        .ticket = ticket != NULL ? ticket : "",
 	                        .tls = s->got.tls[0] != '\0' ? s->got.tls : NULL,
 	                        .bytes_per_s = s->got.bytes_per_s};
 	s->arrived(s->data, s, &a);
+	free(ticket);
+}
+
+/* Names of their own, so that the next one may come while this one is being published. */
+static bool name_arrival(struct dif_source *s)
+{
+	free(s->file);
+	free(s->side_file);
+	s->file = s->side_file = NULL;
+	s->arrivals++;
+	if (asprintf(&s->file, "%s/%s-%llu.zip", s->folder, s->config->name,
+	             (unsigned long long)s->arrivals) == -1) {
+		s->file = NULL;
+		return false;
+	}
+	if (asprintf(&s->side_file, "%s.sha256", s->file) == -1) {
+		s->side_file = NULL;
+		return false;
+	}
+	return true;
 }
 
 static void hand_over(struct dif_source *s)
@@ -209,6 +290,11 @@ static void hand_over(struct dif_source *s)
 		drop_part(s);
 		take(s);
 		rest(s);
+		return;
+	}
+	if (!name_arrival(s)) {
+		dif_error_set(&err, DIF_TRANSIENT, "out of memory");
+		fail(s, &err);
 		return;
 	}
 	if (!write_side(s, &err)) {
@@ -425,11 +511,6 @@ static void on_looked(struct dif_source *s, const struct dif_error *err)
 		rest(s);
 		return;
 	}
-	if (found_is(&s->now, &s->kept) && access(s->file, F_OK) == 0) {
-		announce(s); /* what was told of it still holds */
-		return;
-	}
-	drop_arrival(s);
 	free(s->side_key);
 	free(s->digest);
 	s->side_key = s->digest = NULL;
@@ -465,7 +546,7 @@ static void release_all(struct dif_source *s)
 	found_clear(&s->now);
 	found_clear(&s->taken);
 	found_clear(&s->refused);
-	found_clear(&s->kept);
+	found_clear(&s->passed);
 	dif_buf_fini(&s->side);
 	free(s->refused_digest);
 	free(s->digest);
@@ -476,6 +557,7 @@ static void release_all(struct dif_source *s)
 	free(s->part);
 	free(s->second);
 	free(s->side_file);
+	free(s->folder);
 	free(s);
 }
 
@@ -488,32 +570,53 @@ static char *path_of(const char *folder, const char *name, const char *end)
 	return path;
 }
 
+/* What an earlier process left: NAME-N.zip and what lies beside it, NAME.zip.part. Names of other
+ * sources may begin alike. */
+static bool is_ours(const char *file, const char *name)
+{
+	size_t n = strlen(name);
+	if (strncmp(file, name, n) != 0) {
+		return false;
+	}
+	const char *rest = file + n;
+	if (*rest == '-') {
+		rest += 1 + strspn(rest + 1, "0123456789");
+	}
+	return strncmp(rest, ".zip", 4) == 0;
+}
+
+static void drop_leftovers(const struct dif_source *s)
+{
+	DIR *d = opendir(s->folder);
+	for (const struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+		if (is_ours(e->d_name, s->config->name)) {
+			unlinkat(dirfd(d), e->d_name, 0);
+		}
+	}
+	if (d != NULL) {
+		closedir(d);
+	}
+}
+
 /* The paths, and nothing at them. */
 static bool make_paths(struct dif_source *s, struct dif_error *err)
 {
-	char *folder = dif_path_join(s->setup->config->state, "incoming");
-	if (folder == NULL) {
+	s->folder = dif_path_join(s->setup->config->state, "incoming");
+	if (s->folder == NULL) {
 		dif_error_set(err, DIF_TRANSIENT, "out of memory");
 		return false;
 	}
-	bool ok = dif_path_make_dir(folder, 0750, err);
-	if (ok) {
-		s->file = path_of(folder, s->config->name, ".zip");
-		s->part = path_of(folder, s->config->name, ".zip.part");
-		s->second = path_of(folder, s->config->name, ".zip.again");
-		s->side_file = path_of(folder, s->config->name, ".zip.sha256");
-		ok = s->file != NULL && s->part != NULL && s->second != NULL &&
-		     s->side_file != NULL;
-		if (!ok) {
-			dif_error_set(err, DIF_TRANSIENT, "out of memory");
-		}
+	if (!dif_path_make_dir(s->folder, 0750, err)) {
+		return false;
 	}
-	free(folder);
-	if (ok) {
-		drop_arrival(s);
-		drop_part(s);
+	s->part = path_of(s->folder, s->config->name, ".zip.part");
+	s->second = path_of(s->folder, s->config->name, ".zip.again");
+	if (s->part == NULL || s->second == NULL) {
+		dif_error_set(err, DIF_TRANSIENT, "out of memory");
+		return false;
 	}
-	return ok;
+	drop_leftovers(s);
+	return true;
 }
 
 static bool settle(struct dif_source *s, struct dif_error *err)
@@ -525,7 +628,8 @@ static bool settle(struct dif_source *s, struct dif_error *err)
 	}
 	s->needs_digest = strcmp(require, "sha256") == 0;
 	s->twice = strcmp(require, "double-fetch") == 0;
-	s->one_address = (caps->flags & DIF_CAP_READ_ONLY) != 0 && s->config->prefix == NULL;
+	s->by_plugin = (caps->flags & DIF_CAP_READ_ONLY) != 0;
+	s->one_address = s->by_plugin && caps->list_max == 1 && s->config->prefix == NULL;
 	if (s->needs_digest && s->config->digest == NULL) {
 		return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
 		                      "require = sha256 needs a digest; add digest = {url}.sha256");
@@ -571,6 +675,7 @@ struct dif_source *dif_source_open(struct dif_setup *setup, uint32_t index,
 		release_all(s);
 		return NULL;
 	}
+	recall(s);
 	s->timer.data = s;
 	dif_barrier_init(&s->open, on_gone);
 	dif_hold(&s->open); /* the timer's */
@@ -578,27 +683,13 @@ struct dif_source *dif_source_open(struct dif_setup *setup, uint32_t index,
 	return s;
 }
 
-static void go(struct dif_source *s)
-{
-	assert(s->sm.state == HANDED);
-	if (!s->closing) {
-		wait_for(s, s->config->every);
-	}
-}
-
 void dif_source_go(struct dif_source *s)
 {
-	drop_arrival(s); /* where it still is, it has been copied, or was not wanted */
+	assert(s->sm.state == HANDED);
 	take(s);
-	go(s);
-}
-
-void dif_source_again(struct dif_source *s)
-{
-	if (!found_set(&s->kept, s->now.key, s->now.tag, s->now.size, s->now.modified)) {
-		drop_arrival(s); /* it is read once more */
+	if (!s->closing) {
+		wait_for(s, s->more ? 0 : s->config->every);
 	}
-	go(s);
 }
 
 const struct dif_source_config *dif_source_config(const struct dif_source *s)

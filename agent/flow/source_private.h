@@ -31,7 +31,7 @@ struct dif_source {
 	bool closing;
 	uv_timer_t timer;
 	struct dif_sm sm;
-	bool needs_digest, twice, one_address;
+	bool needs_digest, twice, one_address, by_plugin; /* by_plugin: it chose what is listed */
 	struct dif_error error;
 	int64_t polled;
 
@@ -58,25 +58,31 @@ struct dif_source {
 	/* what is known of earlier ones */
 	struct found taken;
 	char taken_sha256[65];
-	struct found kept; /* handed over, not taken, still lying there */
+	bool more;           /* newer ones than `now` lie there as well */
+	struct found passed; /* could not be read, and newer ones wait: not asked for again */
 	struct found refused;
 	char *refused_digest;
 	char *part_tag; /* whose first bytes the part file holds */
 	uint64_t have;
 	bool whole;
 
-	char *file, *part, *second, *side_file;
+	uint64_t arrivals;      /* makes the names of arrivals differ */
+	char *file, *side_file; /* of this arrival */
+	char *folder, *part, *second;
 };
 
 void found_clear(struct found *f);
 /* False: out of memory, *to is empty. */
 bool found_set(struct found *to, const char *key, const char *tag, uint64_t size, int64_t modified);
+/* -1, 0, 1 by date, then key; by key alone where a date is not told. */
+int found_compare(const struct found *a, const struct found *b);
 bool found_is(const struct found *a,
               const struct found *b); /* the same version; not without tags */
 
 /* source_read.c. Each asks and calls its `then` on the loop, unless the source is closing by
  * then. */
-/* Fills s->now; its key stays NULL where there is nothing, or nothing but what was taken. */
+/* Fills s->now: the oldest package behind the one that was taken last, the newest where none was,
+ * and s->more. Its key stays NULL where there is nothing, or nothing but what was taken. */
 void source_look(struct dif_source *s, source_then *then);
 /* Reads the side-car at s->side_key into s->side; NOT_FOUND where there is none. */
 void source_read_side(struct dif_source *s, source_then *then);

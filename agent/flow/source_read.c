@@ -77,23 +77,74 @@ static void on_head(void *data, const struct dif_outcome *o)
 	}
 }
 
-static bool is_package(const char *key)
+static bool is_package(const struct dif_source *s, const char *key)
 {
 	const char *slash = strrchr(key, '/');
 	const char *name = slash != NULL ? slash + 1 : key;
 	size_t n = strlen(name);
-	return n > 4 && *name != '.' && strcasecmp(name + n - 4, ".zip") == 0;
+	return s->by_plugin || (n > 4 && *name != '.' && strcasecmp(name + n - 4, ".zip") == 0);
 }
 
-static bool is_newer(const struct dif_object *o, const struct found *f)
+int found_compare(const struct found *a, const struct found *b)
 {
-	if (f->key == NULL || o->modified != f->modified) {
-		return f->key == NULL || o->modified > f->modified;
+	if (a->modified != b->modified && a->modified != 0 && b->modified != 0) {
+		return a->modified < b->modified ? -1 : 1;
 	}
-	return strcmp(o->key, f->key) > 0;
+	int c = strcmp(a->key, b->key);
+	return c < 0 ? -1 : c > 0;
+}
+
+/* Is it newer than what was taken? */
+static bool is_candidate(const struct dif_source *s, const struct found *f)
+{
+	const struct found *t = &s->taken, *p = &s->passed;
+	bool replaced = t->key != NULL && strcmp(t->key, f->key) == 0 && !found_is(t, f);
+	if (t->key != NULL && !replaced && found_compare(f, t) <= 0) {
+		return false;
+	}
+	return p->key == NULL || found_compare(f, p) > 0;
+}
+
+/* The name that was taken, without a tag: whether it was replaced has to be asked, where nothing
+ * else is newer. */
+static bool is_perhaps(const struct dif_source *s, const struct found *f)
+{
+	return s->taken.key != NULL && *f->tag == '\0' && strcmp(s->taken.key, f->key) == 0;
+}
+
+/* Keeps the oldest of the candidates, the newest of all where nothing was taken yet. */
+static bool consider(struct dif_source *s, const struct dif_object *o)
+{
+	static char none[] = "";
+	struct found f = {.key = (char *)(uintptr_t)o->key, /* only read */
+	                  .tag = o->tag != NULL ? (char *)(uintptr_t)o->tag : none,
+	                  .size = o->size,
+	                  .modified = o->modified};
+	bool first = s->now.key == NULL || is_perhaps(s, &s->now);
+	bool oldest = s->taken.key != NULL; /* is what counts */
+	if (!is_package(s, f.key) || !is_candidate(s, &f) ||
+	    (is_perhaps(s, &f) && s->now.key != NULL)) {
+		return true;
+	}
+	s->more = s->more || (oldest && !first);
+	if (!first && (found_compare(&f, &s->now) < 0) != oldest) {
+		return true;
+	}
+	return found_set(&s->now, f.key, f.tag, f.size, f.modified);
 }
 
 static void list_page(struct dif_source *s);
+
+/* A list of mere names (an index page) tells no tag: the package itself does. */
+static void on_listed(struct dif_source *s)
+{
+	if (s->now.key == NULL || *s->now.tag != '\0' || !s->by_plugin) {
+		s->then(s, NULL);
+		return;
+	}
+	s->get = (struct dif_get){.key = s->now.key, .at = s->at};
+	start(s, DIF_HEAD, &s->get, on_head);
+}
 
 static void on_list(void *data, const struct dif_outcome *o)
 {
@@ -107,17 +158,14 @@ static void on_list(void *data, const struct dif_outcome *o)
 		return;
 	}
 	for (uint32_t i = 0; i < o->nrows && ok; i++) {
-		const struct dif_object *row = &o->rows[i];
-		if (is_package(row->key) && is_newer(row, &s->now)) {
-			ok = found_set(&s->now, row->key, row->tag, row->size, row->modified);
-		}
+		ok = consider(s, &o->rows[i]);
 	}
 	free(s->cursor);
 	s->cursor = o->result.cursor != NULL ? strdup(o->result.cursor) : NULL;
 	if (!ok || (o->result.cursor != NULL && s->cursor == NULL)) {
 		s->then(s, &no_memory);
 	} else if (s->cursor == NULL) {
-		s->then(s, NULL);
+		on_listed(s);
 	} else if (++s->pages == PAGES_MAX) {
 		struct dif_error err;
 		dif_error_set(
@@ -141,6 +189,7 @@ void source_look(struct dif_source *s, source_then *then)
 {
 	s->then = then;
 	found_clear(&s->now);
+	s->more = false;
 	s->at = dif_wall_ms() / 1000;
 	if (!s->one_address) {
 		free(s->cursor);

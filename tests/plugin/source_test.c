@@ -289,27 +289,6 @@ TEST(what_was_taken_does_not_arrive_again)
 	end();
 }
 
-TEST(what_could_not_be_taken_arrives_again)
-{
-	UNUSED_STATE;
-	begin(1000);
-	keep_back = true;
-	open_source("crc", NULL);
-	WAIT_FOR(arrivals == 1);
-	dif_source_again(source);
-	WAIT_FOR(arrivals == 2);
-	assert_int_equal(server.gets, 1); /* it still lay there */
-	assert_int_equal(unlink(arrived_file), 0);
-	dif_source_again(source);
-	WAIT_FOR(arrivals == 3);
-	assert_int_equal(server.gets, 2);
-	dif_source_again(source);
-	fill(&server, 2);
-	WAIT_FOR(arrivals == 4);
-	assert_memory_equal(arrived_sha256, fitting_side(), 64);
-	end();
-}
-
 TEST(the_same_bytes_under_a_new_tag_are_not_new)
 {
 	UNUSED_STATE;
@@ -517,7 +496,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_package_arrives_whole_with_its_digest),
 		cmocka_unit_test(what_was_taken_does_not_arrive_again),
-		cmocka_unit_test(what_could_not_be_taken_arrives_again),
 		cmocka_unit_test(the_same_bytes_under_a_new_tag_are_not_new),
 		cmocka_unit_test(of_a_server_without_versions_the_digest_tells_what_is_new),
 		cmocka_unit_test(a_cut_costs_one_range),
