@@ -74,9 +74,9 @@ struct aws_signer aws_signer(const struct dif_op *op, const char *region, const 
 const struct dif_node *aws_explain(struct dif_op *op, const struct dif_reply *r, const char **code,
                                    const char **what);
 
-/* The first rows of a kind's faults: what every service of AWS says, and where credentials come from.
- * RequestTimeTooSkewed: the host sets its clock by the reply. Codes without a status come one by one
- * in the results of a batch too. */
+/* The first rows of a kind's faults: what every service of AWS says, and where credentials come
+ * from. RequestTimeTooSkewed: the host sets its clock by the reply. Codes without a status come one
+ * by one in the results of a batch too. */
 #define AWS_FAULT(status, code, cls) \
 	{                            \
 		status, code, cls    \

@@ -1,5 +1,5 @@
-/* s3 - the real s3.so in host/op with a scripted server: keys, profiles and roles, and when they are
- * renewed. */
+/* s3 - the real s3.so in host/op with a scripted server: keys, profiles and roles, and when they
+ * are renewed. */
 #include "tests/plugin/support/s3_login.h"
 
 #include <sys/stat.h>

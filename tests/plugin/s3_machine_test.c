@@ -2,6 +2,9 @@
  * container or an instance, and answers that are none. */
 #include "tests/plugin/support/s3_login.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #define METADATA "http://169.254.169.254/latest/"
 #define METADATA_KEYS METADATA "meta-data/iam/security-credentials/"
 
@@ -101,6 +104,25 @@ TEST(a_web_identity_is_shown_unsigned)
 	aws_expect_sts(WEB "eyJ.second",
 	               aws_assumed("AssumeRoleWithWebIdentity", "ASIANEXT", 3600));
 	aws_expect_use("ASIANEXT", "token-of-ASIANEXT");
+	check_ok(store_probe(st));
+	end();
+}
+
+/* Kubernetes replaces tokens by turning a link. */
+TEST(a_token_that_kubernetes_projects)
+{
+	UNUSED_STATE;
+	char options[4096];
+	assert_int_equal(mkdir(test_path("first"), 0755), 0);
+	(void)aws_file("first/token", "eyJ.linked");
+	assert_int_equal(symlink("first", test_path("..data")), 0);
+	assert_int_equal(symlink("..data/token", test_path("linked")), 0);
+	(void)snprintf(options, sizeof options,
+	               "web_identity_role_arn = " ROLE "\nweb_identity_token_file = %s\n",
+	               test_path("linked"));
+	aws_open(options);
+	aws_expect_sts(WEB "eyJ.linked", aws_assumed("AssumeRoleWithWebIdentity", "ASIAK8S", 3600));
+	aws_expect_use("ASIAK8S", "token-of-ASIAK8S");
 	check_ok(store_probe(st));
 	end();
 }
@@ -303,6 +325,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(garbage_is_no_credential),
 		cmocka_unit_test(a_web_identity_is_shown_unsigned),
+		cmocka_unit_test(a_token_that_kubernetes_projects),
 		cmocka_unit_test(a_web_identity_of_the_environment_or_of_a_profile),
 		cmocka_unit_test(a_web_identity_that_is_refused_or_not_there),
 		cmocka_unit_test(a_container_of_ecs),
