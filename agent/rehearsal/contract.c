@@ -39,6 +39,13 @@ const char *const dif_families[DIF_FAMILIES] = {
 	[DIF_F_REMOVE] = "remove",
 	[DIF_F_REMOVE_ABSENT] = "remove_absent",
 	[DIF_F_REMOVE_MANY] = "remove_many",
+	[DIF_F_PART_BEGIN] = "part_begin",
+	[DIF_F_PART_PUT] = "part_put",
+	[DIF_F_PART_LAST] = "part_last",
+	[DIF_F_PART_ASK] = "part_ask",
+	[DIF_F_PART_FINISH] = "part_finish",
+	[DIF_F_PART_LOST] = "part_lost",
+	[DIF_F_PART_ABORT] = "part_abort",
 };
 
 void dif_suite_tell(struct dif_suite *s, enum dif_verdict verdict, const char *name,

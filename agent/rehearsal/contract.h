@@ -25,7 +25,8 @@
  * of the asked prefix, a cursor where there is more, and never an answer made of garbage.
  *
  * Files: wire (transport), exchange (scripts, values, matching), contract_run (one op, its checks),
- * contract_cases (the tables), contract_files (stores of files), contract (folder, options, order).
+ * contract_cases (the tables), contract_parts, contract_files (stores of files), contract (folder,
+ * options, order).
  * Everything is on the calling thread, on an engine of its own.
  */
 #ifndef DIF_REHEARSAL_CONTRACT_H

@@ -301,6 +301,7 @@ void dif_contract_scripted(struct dif_suite *s)
 {
 	run_scripted(s);
 	run_derived(s);
+	dif_contract_parts(s);
 	run_names_and_sizes(s);
 }
 

@@ -25,6 +25,13 @@ enum dif_family {
 	DIF_F_REMOVE,
 	DIF_F_REMOVE_ABSENT,
 	DIF_F_REMOVE_MANY,
+	DIF_F_PART_BEGIN,
+	DIF_F_PART_PUT,
+	DIF_F_PART_LAST,
+	DIF_F_PART_ASK,
+	DIF_F_PART_FINISH,
+	DIF_F_PART_LOST,
+	DIF_F_PART_ABORT,
 	DIF_FAMILIES
 };
 #define DIF_F_NONE DIF_FAMILIES
@@ -59,6 +66,7 @@ struct dif_trial {
 	bool replaces;   /* put: if_tag; else if_absent */
 	bool is_part;    /* get: from offset 6 on */
 	bool is_last;    /* list: with the cursor, and no further page */
+	uint32_t part;   /* part_put: 1 or 2 */
 	bool many;       /* remove: two keys */
 	bool is_bare;    /* the object has no metadata, and its tag is not known before */
 	bool or_failure; /* any failure will do as well */
@@ -81,13 +89,15 @@ struct dif_suite {
 	dif_contract_cb *cb;
 	void *data;
 	struct dif_contract_counts *counts;
-	char tag[256];     /* stores of files: what the last put or head told */
-	char why[1024];    /* of the case that runs, "": nothing wrong so far */
-	uint64_t requests; /* all cases: none at all proves nothing */
+	char tag[256];                    /* stores of files: what the last put or head told */
+	char upload[1024], token[2][256]; /* what the parts have told so far */
+	char why[1024];                   /* of the case that runs, "": nothing wrong so far */
+	uint64_t requests;                /* all cases: none at all proves nothing */
 };
 
 #define DIF_BIG 5000000000ull
 #define DIF_CONTENT "hello world"
+#define DIF_CONTENT_SPLIT 6 /* where its second part begins */
 
 /* contract.c */
 void dif_suite_tell(struct dif_suite *s, enum dif_verdict verdict, const char *name,
@@ -104,8 +114,9 @@ void dif_suite_close(struct dif_suite *s, struct dif_instance *i);
 bool dif_trial_run(struct dif_suite *s, const struct dif_trial *t);
 bool dif_trial_run_on(struct dif_suite *s, struct dif_instance *i, const struct dif_trial *t);
 
-/* contract_cases.c, contract_files.c */
+/* contract_cases.c, contract_files.c, contract_parts.c */
 void dif_contract_scripted(struct dif_suite *s);
+void dif_contract_parts(struct dif_suite *s);
 void dif_contract_any_reply(struct dif_suite *s);
 void dif_contract_files(struct dif_suite *s);
 /* The names that every store must keep: NULL-terminated pairs of what and name. */

@@ -73,23 +73,21 @@ static const struct dif_body_ops zeros_ops = {
 	.view = no_view, .open = open_zeros, .read = read_zeros, .close = close_zeros};
 
 /* Digests of what is too large to hash here are made up: no plug-in sees the bytes. */
-static void make_content(struct dif_suite *s, struct content *c)
+static void make_content(struct content *c, const char *from, uint64_t size)
 {
-	*c = (struct content){.blob = {.size = s->size}};
-	dif_body_bytes_init(&c->bytes, DIF_CONTENT, s->size);
-	c->zeros = (struct dif_body){&zeros_ops, s->size};
-	struct dif_body *b = s->size == DIF_BIG ? &c->zeros : &c->bytes.body;
+	*c = (struct content){.blob = {.size = size}};
+	dif_body_bytes_init(&c->bytes, from, size);
+	c->zeros = (struct dif_body){&zeros_ops, size};
+	struct dif_body *b = size == DIF_BIG ? &c->zeros : &c->bytes.body;
 	c->blob.host = (uint64_t)(uintptr_t)b;
 	for (uint32_t d = DIF_NO_DIGEST + 1; d < DIF_DIGESTS; d++) {
 		size_t n = dif_digest_size(d);
-		if (n == 0 || s->size == DIF_BIG ||
-		    !dif_hash(d, DIF_CONTENT, s->size, c->digest[d])) {
+		if (n == 0 || size == DIF_BIG || !dif_hash(d, from, size, c->digest[d])) {
 			memset(c->digest[d], 0x5a, DIF_DIGEST_MAX);
 		}
 		if (n > 0) {
 			c->blob.has |= DIF_HAS(d);
 			c->blob.digest[d] = (struct dif_bytes){c->digest[d], n};
-			dif_values_set(&s->values, dif_digest_name(d), c->blob.digest[d]);
 		}
 	}
 }
@@ -142,22 +140,36 @@ struct running {
 		struct dif_get get;
 		struct dif_put put;
 		struct dif_remove remove;
+		struct dif_part part;
 	} in;
+	struct dif_put whole; /* what the parts are of */
+	struct content piece; /* one of them */
+	const char *tokens[2];
 	const char *keys[2];
 	uint32_t step, exchange, requests, logins;
 	bool ended;
 };
 
-static const struct dif_exchange *like(struct running *r, enum dif_family f,
+/* exactly: with everything that the script says, not by method and address alone. */
+static const struct dif_exchange *find(struct running *r, enum dif_family f, bool exactly,
                                        const struct dif_wire_seen *seen)
 {
 	struct dif_suite *s = r->s;
 	for (uint32_t i = 0; f != DIF_F_NONE && i < s->scripts[f].n; i++) {
-		if (dif_exchange_is(&s->work, &s->scripts[f].exchanges[i], &s->values, seen)) {
-			return &s->scripts[f].exchanges[i];
+		const struct dif_exchange *x = &s->scripts[f].exchanges[i];
+		if (dif_exchange_is(&s->work, x, &s->values, seen) &&
+		    (!exactly || dif_exchange_differs(&s->work, x, &s->values, seen) == NULL)) {
+			return x;
 		}
 	}
 	return NULL;
+}
+
+static const struct dif_exchange *like(struct running *r, enum dif_family f,
+                                       const struct dif_wire_seen *seen)
+{
+	const struct dif_exchange *x = find(r, f, true, seen);
+	return x != NULL ? x : find(r, f, false, seen);
 }
 
 /* The next exchange of a plain trial; NULL: there is none. */
@@ -195,8 +207,9 @@ static const struct dif_exchange *meet(struct running *r, const struct dif_wire_
 		}
 		return x;
 	}
-	const struct dif_exchange *x = like(r, t->readback, seen);
+	const struct dif_exchange *x = find(r, t->readback, true, seen);
 	x = x != NULL ? x : like(r, t->steps[0], seen);
+	x = x != NULL ? x : like(r, t->readback, seen);
 	if (x == NULL) {
 		dif_suite_wrong(s, "after the bad reply it asked for '%s %s'", seen->method,
 		                seen->url);
@@ -412,6 +425,38 @@ static void check_put(struct running *r, const struct dif_outcome *out)
 	}
 }
 
+static void keep(struct dif_suite *s, char *to, size_t max, const char *value)
+{
+	if (strlen(text_of(value)) >= max) {
+		dif_suite_wrong(s, "an upload or a token has over %zu bytes", max - 1);
+	} else {
+		(void)snprintf(to, max, "%s", text_of(value));
+	}
+}
+
+static void check_begun(struct running *r, const struct dif_outcome *out)
+{
+	struct dif_suite *s = r->s;
+	keep(s, s->upload, sizeof s->upload, out->result.upload);
+	dif_values_text(&s->values, "upload", s->upload);
+	if (s->upload[0] == '\0') {
+		dif_suite_wrong(s, "part_begin told no upload");
+	}
+}
+
+static void check_part(struct running *r, const struct dif_outcome *out)
+{
+	struct dif_suite *s = r->s;
+	uint32_t i = r->t->part - 1;
+	keep(s, s->token[i], sizeof s->token[i], out->result.token);
+	dif_values_text(&s->values, i == 0 ? "token1" : "token2", s->token[i]);
+	if (out->result.accepted != r->piece.blob.size) {
+		dif_suite_wrong(s, "%llu bytes of the part were accepted, not %llu",
+		                (unsigned long long)out->result.accepted,
+		                (unsigned long long)r->piece.blob.size);
+	}
+}
+
 static void check_good(struct running *r, const struct dif_outcome *out)
 {
 	switch (r->t->verb) {
@@ -425,7 +470,14 @@ static void check_good(struct running *r, const struct dif_outcome *out)
 		check_get(r, out);
 		break;
 	case DIF_PUT:
+	case DIF_PART_FINISH:
 		check_put(r, out);
+		break;
+	case DIF_PART_BEGIN:
+		check_begun(r, out);
+		break;
+	case DIF_PART_PUT:
+		check_part(r, out);
 		break;
 	case DIF_REMOVE:
 		check_items(r, out);
@@ -482,22 +534,52 @@ static void on_end(void *data, const struct dif_outcome *out)
 
 /* --- one op --- */
 
-static void make_put(struct running *r)
+static void make_put(struct running *r, struct dif_put *to)
 {
 	struct dif_suite *s = r->s;
 	r->meta[0] = (struct dif_field){DIF_META_EPOCH, EPOCH};
 	r->meta[1] = (struct dif_field){DIF_META_ORDER, ORDER};
 	r->meta[2] = (struct dif_field){DIF_META_SHA256, r->sha256};
-	r->in.put = (struct dif_put){.key = r->keys[0],
-	                             .blob = &r->content.blob,
-	                             .type = "text/html",
-	                             .cache = "max-age=60",
-	                             .meta = r->meta,
-	                             .nmeta = DIF_LEN(r->meta),
-	                             .use = s->caps.digests[0],
-	                             .if_absent = !r->t->replaces};
+	*to = (struct dif_put){.key = r->keys[0],
+	                       .blob = &r->content.blob,
+	                       .type = "text/html",
+	                       .cache = "max-age=60",
+	                       .meta = r->meta,
+	                       .nmeta = DIF_LEN(r->meta),
+	                       .use = s->caps.digests[0],
+	                       .if_absent = !r->t->replaces};
 	if (r->t->replaces) {
-		r->in.put.if_tag = dif_values_get(&s->values, "tag");
+		to->if_tag = dif_values_get(&s->values, "tag");
+	}
+}
+
+static void make_part(struct running *r)
+{
+	struct dif_suite *s = r->s;
+	uint64_t from = r->t->part == 2 ? DIF_CONTENT_SPLIT : 0;
+	uint64_t to = r->t->part == 2 ? strlen(DIF_CONTENT) : DIF_CONTENT_SPLIT;
+	make_put(r, &r->whole);
+	make_content(&r->piece, DIF_CONTENT + from, to - from);
+	r->tokens[0] = s->token[0];
+	r->tokens[1] = s->token[1];
+	r->in.part = (struct dif_part){.put = &r->whole, .upload = s->upload};
+	if (r->t->verb == DIF_PART_BEGIN) {
+		r->in.part.upload = NULL;
+	} else if (r->t->verb == DIF_PART_PUT) {
+		r->in.part.blob = &r->piece.blob;
+		r->in.part.offset = from;
+		r->in.part.number = r->t->part;
+		dif_values_text(&s->values, "part", r->t->part == 2 ? "2" : "1");
+		dif_values_text(&s->values, "first", r->t->part == 2 ? "6" : "0");
+		dif_values_text(&s->values, "last", r->t->part == 2 ? "10" : "5");
+		dif_values_set(&s->values, "part_content",
+		               (struct dif_bytes){DIF_CONTENT + from, to - from});
+		dif_values_set(&s->values, "part_md5", r->piece.blob.digest[DIF_MD5]);
+		dif_values_set(&s->values, "part_sha256", r->piece.blob.digest[DIF_SHA256]);
+		dif_values_set(&s->values, "part_crc32c", r->piece.blob.digest[DIF_CRC32C]);
+	} else if (r->t->verb == DIF_PART_FINISH) {
+		r->in.part.tokens = r->tokens;
+		r->in.part.ntokens = 2;
 	}
 }
 
@@ -526,8 +608,14 @@ static const void *make_input(struct running *r)
 		}
 		return &r->in.get;
 	case DIF_PUT:
-		make_put(r);
+		make_put(r, &r->in.put);
 		return &r->in.put;
+	case DIF_PART_BEGIN:
+	case DIF_PART_PUT:
+	case DIF_PART_FINISH:
+	case DIF_PART_ABORT:
+		make_part(r);
+		return &r->in.part;
 	case DIF_REMOVE:
 		r->in.remove = (struct dif_remove){.keys = r->keys, .n = t->many ? 2 : 1};
 		return &r->in.remove;
@@ -539,7 +627,12 @@ static const void *make_input(struct running *r)
 static void prepare(struct running *r)
 {
 	struct dif_suite *s = r->s;
-	make_content(s, &r->content);
+	make_content(&r->content, DIF_CONTENT, s->size);
+	for (uint32_t d = DIF_NO_DIGEST + 1; d < DIF_DIGESTS; d++) {
+		if ((r->content.blob.has & DIF_HAS(d)) != 0) {
+			dif_values_set(&s->values, dif_digest_name(d), r->content.blob.digest[d]);
+		}
+	}
 	dif_hex(r->sha256, r->content.digest[DIF_SHA256], 32);
 	r->keys[0] = dif_values_get(&s->values, "key");
 	r->keys[1] = dif_values_get(&s->values, "key2");
