@@ -329,6 +329,33 @@ TEST(a_token_of_a_file_is_exchanged)
 	gcs_end();
 }
 
+TEST(a_token_that_a_cluster_renews_lies_behind_links)
+{
+	UNUSED_STATE;
+	char text[1024];
+	assert_int_equal(mkdir(test_path("volume"), 0755), 0);
+	(void)snprintf(text, sizeof text, EXTERNAL("\"file\":\"%s\"", ""),
+	               test_path("volume/token"));
+	const char *path = gcs_file("external.json", text);
+	assert_int_equal(symlink("..data/token", test_path("volume/token")), 0);
+	for (int n = 1; n <= 2; n++) {
+		char folder[32], file[48], subject[16], form[64];
+		(void)snprintf(folder, sizeof folder, "volume/..2026_%d", n);
+		(void)snprintf(file, sizeof file, "%s/token", folder);
+		(void)snprintf(subject, sizeof subject, "ey.%d", n);
+		(void)snprintf(form, sizeof form, "*&subject_token=ey.%d", n);
+		assert_int_equal(mkdir(test_path(folder), 0755), 0);
+		gcs_file(file, subject);
+		(void)unlink(test_path("volume/..data"));
+		assert_int_equal(symlink(strchr(folder, '/') + 1, test_path("volume/..data")), 0);
+		gcs_begin_with(path, "");
+		expect_form(STS, form, 200, TOKEN("ya29.token-1"));
+		expect_use("authorization: Bearer ya29.token-1");
+		check_ok(store_probe(st));
+		gcs_end();
+	}
+}
+
 TEST(a_token_of_a_file_may_be_json_and_belong_to_a_client)
 {
 	UNUSED_STATE;
@@ -606,6 +633,7 @@ int main(void)
 		cmocka_unit_test(a_user_is_a_refresh_token),
 		cmocka_unit_test(a_user_who_has_taken_it_back_is_auth),
 		cmocka_unit_test(a_token_of_a_file_is_exchanged),
+		cmocka_unit_test(a_token_that_a_cluster_renews_lies_behind_links),
 		cmocka_unit_test(a_token_of_a_file_may_be_json_and_belong_to_a_client),
 		cmocka_unit_test(a_token_of_a_url_is_exchanged_and_then_impersonates),
 		cmocka_unit_test(a_refusal_of_the_exchange_is_told),
