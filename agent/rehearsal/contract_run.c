@@ -120,7 +120,7 @@ static bool write_sink(struct dif_sink *sink, const void *p, size_t n, struct di
 	} else if (c->s->size == DIF_BIG) {
 		c->differs = c->differs || n > sizeof zeros || memcmp(p, zeros, n) != 0;
 	} else {
-		c->differs = c->differs || memcmp(p, DIF_CONTENT + c->at, n) != 0;
+		c->differs = c->differs || memcmp(p, &DIF_CONTENT[c->at], n) != 0;
 	}
 	c->at += n;
 	return true;
