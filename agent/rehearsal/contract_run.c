@@ -559,7 +559,7 @@ static void make_part(struct running *r)
 	uint64_t from = r->t->part == 2 ? DIF_CONTENT_SPLIT : 0;
 	uint64_t to = r->t->part == 2 ? strlen(DIF_CONTENT) : DIF_CONTENT_SPLIT;
 	make_put(r, &r->whole);
-	make_content(&r->piece, DIF_CONTENT + from, to - from);
+	make_content(&r->piece, &DIF_CONTENT[from], to - from);
 	r->tokens[0] = s->token[0];
 	r->tokens[1] = s->token[1];
 	r->in.part = (struct dif_part){.put = &r->whole, .upload = s->upload};
@@ -573,7 +573,7 @@ static void make_part(struct running *r)
 		dif_values_text(&s->values, "first", r->t->part == 2 ? "6" : "0");
 		dif_values_text(&s->values, "last", r->t->part == 2 ? "10" : "5");
 		dif_values_set(&s->values, "part_content",
-		               (struct dif_bytes){DIF_CONTENT + from, to - from});
+		               (struct dif_bytes){&DIF_CONTENT[from], to - from});
 		dif_values_set(&s->values, "part_md5", r->piece.blob.digest[DIF_MD5]);
 		dif_values_set(&s->values, "part_sha256", r->piece.blob.digest[DIF_SHA256]);
 		dif_values_set(&s->values, "part_crc32c", r->piece.blob.digest[DIF_CRC32C]);
