@@ -39,8 +39,9 @@ struct dif_setup {
 struct dif_setup *dif_setup_open(const char *config_file, enum dif_setup_mode mode,
                                  struct dif_error *err);
 /* Adds to a setup in use what the last of these files of the plug-in folder brings: stores, of
- * plug-ins that the loader has, and destinations, at the end of config->destinations. The other files are those in use, so that names and prefixes are checked against them. Nothing
- * that is there moves or changes, and it adds all of the file or nothing. */
+ * plug-ins that the loader has, and destinations, at the end of config->destinations. The other
+ * files are those in use, so that names and prefixes are checked against them. Nothing that is
+ * there moves or changes, and it adds all of the file or nothing. */
 bool dif_setup_add(struct dif_setup *s, const char *const *names, uint32_t n,
                    struct dif_error *err);
 /* Commits what is queued, closes all instances, runs the loop dry, frees. Nothing may be running on
