@@ -9,7 +9,8 @@
 
 static bool is_one_address(const struct subject *s)
 {
-	return (dif_instance_caps(s->i)->flags & DIF_CAP_READ_ONLY) != 0 &&
+	const struct dif_caps *caps = dif_instance_caps(s->i);
+	return (caps->flags & DIF_CAP_READ_ONLY) != 0 && caps->list_max == 1 &&
 	       s->source->prefix == NULL;
 }
 
@@ -19,6 +20,10 @@ static void tell_package(struct subject *s)
 	if (s->newest == NULL) {
 		check_tell(s, "package", DIF_WARNING,
 		           "there is none yet; look at the address or prefix if there should be");
+		return;
+	}
+	if (s->newest_size == 0 && s->newest_modified == 0) { /* an index page tells names only */
+		check_tell(s, "package", DIF_GO, "'%s' is the newest name", s->newest);
 		return;
 	}
 	check_tell(s, "package", DIF_GO, "'%s', %s, of %s", s->newest,
@@ -52,10 +57,12 @@ static void on_head(void *data, const struct dif_outcome *out)
 
 /* --- a store --- */
 
-static bool is_package(const char *key)
+static bool is_package(const struct subject *s, const char *key)
 {
 	size_t n = strlen(key);
-	return n > 4 && strcasecmp(key + n - 4, ".zip") == 0;
+	/* an index page lists what its pattern chose */
+	return (dif_instance_caps(s->i)->flags & DIF_CAP_READ_ONLY) != 0 ||
+	       (n > 4 && strcasecmp(key + n - 4, ".zip") == 0);
 }
 
 static void list(struct subject *s);
@@ -73,7 +80,7 @@ static void on_list(void *data, const struct dif_outcome *out)
 	}
 	for (uint32_t i = 0; i < out->nrows; i++) {
 		const struct dif_object *o = &out->rows[i];
-		if (is_package(o->key) &&
+		if (is_package(s, o->key) &&
 		    (s->newest == NULL || o->modified >= s->newest_modified)) {
 			keep(s, o);
 		}

@@ -1,6 +1,7 @@
 /* https - a web server as a read-only source of packages.
  *
- * One address, `url`, is the package. Keys are relative to it:
+ * One address, `url`, is the package; or an index page that names it (`pattern`), or a template of
+ * addresses by time (`step`): both in https_list.c. Keys are relative to it:
  *
  *   ""                         the url itself
  *   "latest.zip.sha256"        a neighbour: in the url's folder, percent-encoded here
@@ -20,27 +21,14 @@
  *
  * Redirects: one, to the same scheme, host and port; credentials go nowhere else.
  */
-#include <difusor/plugin.h>
+#include "https.h"
 
-#define KEY_MAX 2048
 #define FIELDS_MAX 8
 #define LAST_MODIFIED_TAG "lm:"
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+#define TRIES_MAX 120 /* heads of one poll */
 
-static const struct dif_host *host;
-
-struct self {
-	const char *url, *user, *password, *bearer, *header;
-	const char *hosts[2];
-};
-
-struct asking {
-	const struct dif_get *in;
-	struct dif_get probe; /* the input of a probe, which has none of its own */
-	const char *url;
-	const char *key; /* as the object is called in the answer */
-	uint32_t is_list, hops;
-};
+const struct dif_host *host;
 
 static const struct dif_fault faults[] = {
 	{.status = 300, .cls = DIF_PERMANENT},     {.status = 301, .cls = DIF_PERMANENT},
@@ -53,21 +41,22 @@ static const struct dif_fault faults[] = {
 
 /* --- addresses --- */
 
-static size_t authority_end(const char *url)
+size_t https_authority_end(const char *url)
 {
 	const char *p = strstr(url, "://");
 	return p == NULL ? 0 : (size_t)(p - url) + 3 + strcspn(p + 3, "/?#");
 }
 
-static bool is_same_place(const char *a, const char *b)
+bool https_is_same_place(const char *a, const char *b)
 {
-	size_t n = authority_end(a);
-	return n > 0 && n == authority_end(b) && strncmp(a, b, n) == 0;
+	size_t n = https_authority_end(a);
+	return n > 0 && n == https_authority_end(b) && strncmp(a, b, n) == 0;
 }
 
 /* Replaces the times of a template. */
-static const char *expanded(struct dif_op *op, const char *template, int64_t at)
+const char *https_expanded(struct dif_op *op, const char *template, int64_t utc)
 {
+	int64_t at = utc + ((const struct self *)op->self)->utc_offset * 60;
 	struct dif_text *t = host->text(op);
 	for (const char *p = template; *p != '\0';) {
 		size_t plain = strcspn(p, "%");
@@ -85,9 +74,9 @@ static const char *expanded(struct dif_op *op, const char *template, int64_t at)
 }
 
 /* Where the path's last part begins. */
-static size_t folder_end(const char *url)
+size_t https_folder_end(const char *url)
 {
-	size_t from = authority_end(url), end = from + strcspn(url + from, "?#");
+	size_t from = https_authority_end(url), end = from + strcspn(url + from, "?#");
 	while (end > from && url[end - 1] != '/') {
 		end--;
 	}
@@ -96,13 +85,13 @@ static size_t folder_end(const char *url)
 
 static const char *last_part(struct dif_op *op, const char *url)
 {
-	const char *part = url + folder_end(url);
+	const char *part = url + https_folder_end(url);
 	const char *plain = host->fmt(op, "%.*s", (int)strcspn(part, "?#"), part);
 	struct dif_bytes name = host->dec(op, DIF_PATH, plain);
 	return name.p != NULL ? name.p : plain;
 }
 
-static bool climbs(const char *key)
+bool https_climbs(const char *key)
 {
 	for (const char *p = key; p != NULL; p = strchr(p, '/')) {
 		p += *p == '/';
@@ -120,7 +109,7 @@ static bool resolve(struct dif_op *op, struct asking *s)
 	const struct self *self = op->self;
 	const char *key = s->in->key;
 	int64_t at = s->in->at != 0 ? s->in->at : host->now(op);
-	const char *base = expanded(op, self->url, at);
+	const char *base = https_expanded(op, self->url, at);
 	s->key = last_part(op, base);
 	if (*key == '\0' || strcmp(key, s->key) == 0) {
 		s->url = base;
@@ -128,18 +117,18 @@ static bool resolve(struct dif_op *op, struct asking *s)
 	}
 	s->key = key;
 	if (strstr(key, "://") != NULL) {
-		s->url = expanded(op, key, at);
-		if (is_same_place(base, s->url)) {
+		s->url = https_expanded(op, key, at);
+		if (https_is_same_place(base, s->url)) {
 			return true;
 		}
 		host->fail(op, DIF_PERMANENT, "", "'%s' is not on the source's own host", key);
 		return false;
 	}
-	if (climbs(key)) {
+	if (https_climbs(key)) {
 		host->fail(op, DIF_PERMANENT, "", "'%s' leaves the folder of the source", key);
 		return false;
 	}
-	size_t folder = folder_end(base);
+	size_t folder = https_folder_end(base);
 	s->url = host->fmt(op, "%.*s%s%s", (int)folder, base,
 	                   folder > 0 && base[folder - 1] == '/' ? "" : "/",
 	                   host->enc(op, DIF_PATH, key, strlen(key)));
@@ -213,8 +202,6 @@ static bool is_encoded(const struct dif_reply *r)
 
 /* --- asking --- */
 
-static void ask(struct dif_op *op);
-
 /* Follows one redirect to the same place. */
 static bool follow(struct dif_op *op, const struct dif_reply *r)
 {
@@ -224,14 +211,14 @@ static bool follow(struct dif_op *op, const struct dif_reply *r)
 		return false;
 	}
 	if (to[0] == '/' && to[1] != '/') {
-		to = host->fmt(op, "%.*s%s", (int)authority_end(s->url), s->url, to);
+		to = host->fmt(op, "%.*s%s", (int)https_authority_end(s->url), s->url, to);
 	}
-	if (!is_same_place(s->url, to)) {
+	if (!https_is_same_place(s->url, to)) {
 		return false;
 	}
 	s->hops++;
 	s->url = host->fmt(op, "%s", to);
-	ask(op);
+	https_ask(op);
 	return true;
 }
 
@@ -273,7 +260,18 @@ static void on_reply(struct dif_op *op, const struct dif_reply *r)
 		host->done(op, &res);
 		return;
 	}
-	if (follow(op, r) || !host->good(op, r)) {
+	if (follow(op, r)) {
+		return;
+	}
+	if (s->absent != NULL && (r->status == 404 || r->status == 410)) {
+		s->absent(op);
+		return;
+	}
+	if (!host->good(op, r)) {
+		return;
+	}
+	if (s->page != NULL) {
+		s->page(op, r);
 		return;
 	}
 	res.object.tag = tag_of(op, r);
@@ -288,9 +286,8 @@ static void on_reply(struct dif_op *op, const struct dif_reply *r)
 		res.total = s->in->offset + r->sunk;
 	}
 	res.object.size = res.total;
-	if (s->is_list) {
-		host->object(op, &res.object);
-		host->done(op, &(struct dif_result){0});
+	if (s->then != NULL) {
+		s->then(op, &res.object);
 		return;
 	}
 	res.not_modified = s->in->sink == NULL && s->in->unless_tag != NULL &&
@@ -349,14 +346,15 @@ static uint32_t conditions(struct dif_op *op, const struct dif_get *in, struct d
 	return n;
 }
 
-static void ask(struct dif_op *op)
+void https_ask(struct dif_op *op)
 {
 	const struct asking *s = op->scratch;
 	struct dif_field f[FIELDS_MAX];
 	uint32_t n = credentials(op, f);
 	n += conditions(op, s->in, f + n);
 	host->http(op,
-	           &(struct dif_http){.method = s->in->sink != NULL ? "GET" : "HEAD",
+	           &(struct dif_http){.method = s->in->sink != NULL || s->page != NULL ? "GET"
+	                                                                               : "HEAD",
 	                              .url = s->url,
 	                              .fields = f,
 	                              .nfields = n,
@@ -371,25 +369,45 @@ static void read_it(struct dif_op *op)
 	struct asking *s = op->scratch;
 	s->in = op->in;
 	if (resolve(op, s)) {
-		ask(op);
+		https_ask(op);
 	}
 }
 
-static void probe(struct dif_op *op)
+bool https_begin(struct dif_op *op)
 {
 	struct asking *s = op->scratch;
 	s->probe.key = "";
 	s->in = &s->probe;
-	if (resolve(op, s)) {
-		ask(op);
+	return resolve(op, s);
+}
+
+static void probe(struct dif_op *op)
+{
+	if (https_begin(op)) {
+		https_ask(op);
 	}
+}
+
+static void on_only(struct dif_op *op, const struct dif_object *o)
+{
+	host->object(op, o);
+	host->done(op, &(struct dif_result){0});
 }
 
 /* One row: what the url is now. */
 static void list(struct dif_op *op)
 {
 	struct asking *s = op->scratch;
-	s->is_list = 1;
+	const struct self *self = op->self;
+	if (self->pattern != NULL) {
+		https_list_page(op);
+		return;
+	}
+	if (self->step != 0) {
+		https_list_times(op);
+		return;
+	}
+	s->then = on_only;
 	probe(op);
 }
 
@@ -397,12 +415,47 @@ static void list(struct dif_op *op)
 
 static const struct dif_option options[] = {
 	{.name = "url",
-         .help = "address of the package; %Y %m %d %H %M %S in it stand for the time (UTC)",
+         .help = "address of the package or index page; %Y %m %d %H %M %S in it stand for the time (UTC)",
          .type = DIF_STRING,
          .flags = DIF_NEEDED,
          .min = 8,
          .max = KEY_MAX,
          .offset = offsetof(struct self, url)},
+	{.name = "pattern",
+         .help = "url is an index page, as HTML, text or JSON: names in it that this glob (* and ?) "
+                 "fits are packages",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 256,
+         .offset = offsetof(struct self, pattern)},
+	{.name = "newest",
+         .def = "name",
+         .help = "which name of the index page is the newest: the greatest, or the one with the "
+                 "latest Last-Modified (of the 16 greatest)",
+         .type = DIF_ENUM,
+         .choices = "name modified",
+         .offset = offsetof(struct self, newest)},
+	{.name = "step",
+         .help = "url is a template of one address per step of time: the latest that is there is "
+                 "the package",
+         .type = DIF_DURATION,
+         .min = 1000,
+         .max = 86400000,
+         .offset = offsetof(struct self, step)},
+	{.name = "look_back",
+         .def = "1h",
+         .help = "how far back to look, with step",
+         .type = DIF_DURATION,
+         .min = 1000,
+         .max = 604800000,
+         .offset = offsetof(struct self, look_back)},
+	{.name = "utc_offset",
+         .def = "0",
+         .help = "minutes that the times in url are ahead of UTC; -360 is Mexico City",
+         .type = DIF_INT,
+         .min = -840,
+         .max = 840,
+         .offset = offsetof(struct self, utc_offset)},
 	{.name = "user",
          .help = "user name (Basic)",
          .type = DIF_STRING,
@@ -431,7 +484,7 @@ static const struct dif_option options[] = {
          .offset = offsetof(struct self, header)},
 };
 
-static bool is_plain_text(const char *s)
+bool https_is_plain_text(const char *s)
 {
 	for (; s != NULL && *s != '\0'; s++) {
 		if ((unsigned char)*s < ' ' || *s == 0x7f) {
@@ -452,9 +505,19 @@ static bool check(const struct self *s, struct dif_opening *o)
 		o->refuse(o, "give either user (without a colon) and password, or bearer");
 		return false;
 	}
-	if (!is_plain_text(s->user) || !is_plain_text(s->password) || !is_plain_text(s->bearer) ||
-	    !is_plain_text(s->header)) {
+	if (!https_is_plain_text(s->user) || !https_is_plain_text(s->password) ||
+	    !https_is_plain_text(s->bearer) || !https_is_plain_text(s->header)) {
 		o->refuse(o, "user, password, bearer and header cannot hold control characters");
+		return false;
+	}
+	if (s->pattern != NULL && s->step != 0) {
+		o->refuse(o, "give either pattern or step");
+		return false;
+	}
+	if (s->step != 0 && (strchr(s->url, '%') == NULL || s->look_back / s->step >= TRIES_MAX)) {
+		o->refuse(o,
+		          "step needs a template such as %%Y%%m%%d_%%H%%M in url, and look_back at "
+		          "most 120 steps");
 		return false;
 	}
 	size_t name = s->header == NULL ? 0 : strspn(s->header, NAME_CHARACTERS);
@@ -473,7 +536,8 @@ static bool open_https(void *instance, struct dif_opening *o, struct dif_caps *c
 		return false;
 	}
 	if (!o->url(o, s->url, &scheme, &authority, &path) || strchr(authority, '%') != NULL ||
-	    !is_plain_text(s->url) || strchr(s->url, ' ') != NULL || strchr(s->url, '#') != NULL) {
+	    !https_is_plain_text(s->url) || strchr(s->url, ' ') != NULL ||
+	    strchr(s->url, '#') != NULL) {
 		o->refuse(o, "url '%s' is not an address; write https://HOST/PATH, blanks as %%20",
 		          s->url);
 		return false;
@@ -482,7 +546,7 @@ static bool open_https(void *instance, struct dif_opening *o, struct dif_caps *c
 	c->size = sizeof *c;
 	c->flags = DIF_CAP_READ_ONLY;
 	c->hosts = s->hosts;
-	c->list_max = 1;
+	c->list_max = s->pattern != NULL || s->step != 0 ? ROWS_MAX : 1;
 	c->key_max = KEY_MAX;
 	return true;
 }
