@@ -1,4 +1,5 @@
-/* audit - every destination's store against the manifest, byte for byte, one after the other. */
+/* audit - every destination's store against the manifest, byte for byte, one after the other. With
+ * --repair what was found wrong is doubted and the live cut is delivered again. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -8,9 +9,10 @@
 #include "console/report.h"
 #include "flow/audit.h"
 
-enum { DESTINATION };
+enum { DESTINATION, REPAIR };
 static const struct dif_cli_option options[] = {
 	[DESTINATION] = {"--destination", 'd', "NAME", "only this one"},
+	[REPAIR] = {"--repair", '\0', NULL, "deliver again what is missing or differs"},
 };
 
 struct auditing {
@@ -23,6 +25,8 @@ struct auditing {
 	uint32_t bad;    /* destinations that differ */
 	uint32_t failed; /* that could not be audited */
 	uint32_t done;
+	uint32_t doubted; /* keys to deliver again */
+	int repaired;     /* exit code of the repair */
 };
 
 static void start_next(struct auditing *a);
@@ -32,9 +36,31 @@ static const char *name_of(const struct auditing *a)
 	return a->setup->destinations[a->at].config->name;
 }
 
+/* An unknown key is written again even if it looks equal; on the tag that it has now, because its
+ * metadata may still claim to be right. */
+static void doubt(struct auditing *a, const struct dif_finding *f)
+{
+	struct dif_destination *d = &a->setup->destinations[a->at];
+	const struct dif_held *held = dif_destination_held(d, f->key);
+	if (held == NULL) {
+		return; /* not ours, or already to be written */
+	}
+	struct dif_held h = *held;
+	h.unknown = true;
+	h.tag = f->tag != NULL ? f->tag : h.tag;
+	held = dif_destination_keep(d, &h);
+	if (held != NULL) {
+		dif_state_put_held(a->setup->state, d->config->name, held);
+		a->doubted++;
+	}
+}
+
 static void on_finding(void *data, const struct dif_finding *f)
 {
 	struct auditing *a = data;
+	if (a->args->value[REPAIR] != NULL) {
+		doubt(a, f);
+	}
 	if (a->args->json) {
 		dif_json_open(&a->j, NULL, '{');
 		dif_json_str(&a->j, "key", f->key);
@@ -107,11 +133,55 @@ static void start_next(struct auditing *a)
 	dif_audit_start(a->setup, a->at, on_finding, on_progress, on_done, a);
 }
 
+static void on_repaired(void *data, int code, const struct dif_error *err,
+                        const struct dif_order *order, const struct dif_publication *p)
+{
+	struct auditing *a = data;
+	(void)order;
+	a->repaired = code;
+	if (a->args->json) {
+		dif_json_open(&a->j, NULL, '{');
+		dif_json_int(&a->j, "repair_exit", code);
+		dif_json_str(&a->j, "error", err->cls != DIF_OK ? err->text : NULL);
+		dif_report_json(&a->j, p);
+		dif_json_close(&a->j, '}');
+		return;
+	}
+	dif_buf_fmt(&a->out, "repair of %" PRIu32 " objects: %s\n", a->doubted,
+	            code == DIF_EXIT_OK ? "done" : err->text);
+	if (p != NULL) {
+		dif_report_deliveries(&a->out, p, false);
+	}
+}
+
+static void repair(struct auditing *a)
+{
+	static const struct dif_cut_events events = {NULL, on_repaired};
+	struct dif_cut_job job = {.setup = a->setup};
+	dif_cut_repair(&job, &events, a);
+	dif_engine_run(a->setup->engine);
+}
+
+static int exit_of(const struct auditing *a)
+{
+	if (a->doubted > 0) {
+		return a->repaired != DIF_EXIT_OK || a->failed == 0 ? a->repaired
+		                                                    : DIF_EXIT_PARTIAL;
+	}
+	if (a->bad > 0) {
+		return DIF_EXIT_DIFFERS;
+	}
+	return a->failed == 0         ? DIF_EXIT_OK
+	       : a->failed == a->done ? DIF_EXIT_NONE_REACHED
+	                              : DIF_EXIT_PARTIAL;
+}
+
 static int run(const struct dif_args *args)
 {
 	struct dif_error err = {0};
 	struct auditing a = {.args = args};
-	a.setup = dif_setup_open(args->config, DIF_SETUP_READ, &err);
+	a.setup = dif_setup_open(
+		args->config, args->value[REPAIR] != NULL ? DIF_SETUP_OWN : DIF_SETUP_READ, &err);
 	if (a.setup == NULL) {
 		return dif_cli_fail(&err);
 	}
@@ -123,6 +193,9 @@ static int run(const struct dif_args *args)
 	}
 	start_next(&a);
 	dif_engine_run(a.setup->engine);
+	if (a.doubted > 0) {
+		repair(&a);
+	}
 	if (args->json) {
 		dif_json_close(&a.j, ']');
 		dif_buf_fmt(&a.out, "\n");
@@ -133,12 +206,7 @@ static int run(const struct dif_args *args)
 		return dif_cli_usage(args, "there is no destination '%s'",
 		                     args->value[DESTINATION]);
 	}
-	if (a.bad > 0) {
-		return DIF_EXIT_DIFFERS;
-	}
-	return a.failed == 0        ? DIF_EXIT_OK
-	       : a.failed == a.done ? DIF_EXIT_NONE_REACHED
-	                            : DIF_EXIT_PARTIAL;
+	return exit_of(&a);
 }
 
 const struct dif_verb_row dif_verb_audit = {
@@ -146,7 +214,9 @@ const struct dif_verb_row dif_verb_audit = {
 	.words = "",
 	.what = "compares what the stores give back with the manifest, byte for byte",
 	.text = "Reads every object of the live cut from each destination and lists what is\n"
-		"missing, differs or is surplus. Exit 11 where something differs.",
+		"missing, differs or is surplus. Exit 11 where something differs. With\n"
+		"--repair, which needs the state for itself, what is wrong is delivered again\n"
+		"and the exit code is that of the repair.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

@@ -130,10 +130,14 @@ static bool is_over(const struct dif_audit *a)
 	return a->canceled || a->err.cls != DIF_OK;
 }
 
-static void find(struct dif_audit *a, enum dif_finding_id what, const char *key, const char *detail)
+static void find(struct dif_audit *a, enum dif_finding_id what, const char *key, const char *tag,
+                 const char *detail)
 {
-	struct dif_finding f = {
-		.destination = a->to->config->name, .key = key, .what = what, .detail = detail};
+	struct dif_finding f = {.destination = a->to->config->name,
+	                        .key = key,
+	                        .tag = tag,
+	                        .what = what,
+	                        .detail = detail};
 	if (++a->counts.findings <= FINDINGS_MAX) {
 		a->finding(a->data, &f);
 	}
@@ -185,7 +189,7 @@ static void judge_headers(struct dif_audit *a, const struct dif_want *w, const s
 			char detail[512];
 			snprintf(detail, sizeof detail, "%s is '%s', and should be '%s'",
 			         all[i].name, or_none(all[i].told), or_none(all[i].wanted));
-			find(a, DIF_WRONG_HEADERS, w->key, detail);
+			find(a, DIF_WRONG_HEADERS, w->key, o->tag, detail);
 			return;
 		}
 	}
@@ -202,12 +206,12 @@ static void judge(struct dif_audit *a, struct reading *r, const struct dif_objec
 	if (r->got != f->size) {
 		snprintf(detail, sizeof detail,
 		         "it has %" PRIu64 " bytes, and should have %" PRIu64, r->got, f->size);
-		find(a, DIF_DIFFERS, r->want->key, detail);
+		find(a, DIF_DIFFERS, r->want->key, o->tag, detail);
 	} else if (memcmp(digest, f->sha256, sizeof f->sha256) != 0) {
 		char hex[65];
 		dif_hex(hex, digest, 32);
 		snprintf(detail, sizeof detail, "its SHA-256 is %s", hex);
-		find(a, DIF_DIFFERS, r->want->key, detail);
+		find(a, DIF_DIFFERS, r->want->key, o->tag, detail);
 	} else {
 		judge_headers(a, r->want, o);
 	}
@@ -230,9 +234,9 @@ static void on_read(void *data, const struct dif_outcome *out)
 	} else if (out->err.cls == DIF_OK) {
 		judge(a, r, &out->result.object);
 	} else if (out->err.cls == DIF_NOT_FOUND) {
-		find(a, DIF_MISSING, r->want->key, "it is not there");
+		find(a, DIF_MISSING, r->want->key, NULL, "it is not there");
 	} else {
-		find(a, DIF_UNREADABLE, r->want->key, out->err.text);
+		find(a, DIF_UNREADABLE, r->want->key, NULL, out->err.text);
 	}
 	free_reading(r);
 	go_on(a);
@@ -279,7 +283,7 @@ static void judge_surplus(struct dif_audit *a, const char *key)
 		/* It goes at the next publish or run after its grace (design rule 13). */
 		a->counts.due_later++;
 	} else {
-		find(a, DIF_SURPLUS, key, "it carries our metadata, and no cut names it");
+		find(a, DIF_SURPLUS, key, NULL, "it carries our metadata, and no cut names it");
 	}
 }
 
@@ -292,7 +296,7 @@ static void on_asked(void *data, const struct dif_outcome *out)
 	if (is_over(a) || out->err.cls == DIF_CANCELED || out->err.cls == DIF_NOT_FOUND) {
 		/* nothing to say any more */
 	} else if (out->err.cls != DIF_OK) {
-		find(a, DIF_UNREADABLE, r->in.key, out->err.text);
+		find(a, DIF_UNREADABLE, r->in.key, NULL, out->err.text);
 	} else if (dif_destination_read(&out->result.object, &h)) {
 		judge_surplus(a, r->in.key);
 	} else {
@@ -498,7 +502,7 @@ static void judge_marker(struct dif_audit *a, const char *theirs)
 	if (a->live.order.sha256[0] != '\0' && strcmp(theirs, a->live.order.sha256) != 0) {
 		snprintf(detail, sizeof detail, "it shows cut %.12s, and live is %.12s", theirs,
 		         a->live.order.sha256);
-		find(a, DIF_STALE, a->marker.key, detail);
+		find(a, DIF_STALE, a->marker.key, NULL, detail);
 	}
 }
 
@@ -516,7 +520,7 @@ static void on_marker(void *data, const struct dif_outcome *out)
 	} else if (out->err.cls != DIF_OK && out->err.cls != DIF_NOT_FOUND) {
 		fail(a, &out->err, "read the marker");
 	} else if (a->live.order.sha256[0] != '\0') {
-		find(a, DIF_STALE, a->marker.key, "there is no marker of ours");
+		find(a, DIF_STALE, a->marker.key, NULL, "there is no marker of ours");
 	}
 	const char *cut = a->live.order.sha256[0] != '\0' ? a->live.order.sha256 : theirs;
 	if (is_over(a)) {

@@ -20,6 +20,7 @@ enum dif_finding_id {
 
 struct dif_finding {
 	const char *destination, *key;
+	const char *tag;    /* what a condition on it takes now; NULL: not told, or not there */
 	uint32_t what;      /* enum dif_finding_id */
 	const char *detail; /* one sentence */
 };
