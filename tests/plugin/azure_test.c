@@ -50,16 +50,6 @@ TEST(put_says_everything_in_one_signed_request)
 	azure_end();
 }
 
-TEST(put_replaces_exactly_the_tag_that_it_was_given)
-{
-	UNUSED_STATE;
-	azure_begin(INI);
-	azure_expect(&(struct script_want){.fields = {"if-match: \"0x1\"", "!if-none-match"}},
-	             &(struct script_reply){.status = 201, .fields = {"etag: \"0x2\""}});
-	check_ok(put("a", "\"0x1\"", false));
-	azure_end();
-}
-
 static void put_fails(int status, const char *code, enum dif_class cls)
 {
 	char told[128];
@@ -289,31 +279,6 @@ TEST(forbidden_is_not_tried_again)
 	azure_end();
 }
 
-TEST(a_busy_server_is_waited_out)
-{
-	UNUSED_STATE;
-	azure_begin(INI);
-	azure_expect(&(struct script_want){.method = "HEAD"},
-	             &(struct script_reply){
-			     .status = 503,
-			     .fields = {"retry-after: 0", "x-ms-error-code: ServerBusy"}});
-	azure_expect(&(struct script_want){.method = "HEAD"},
-	             &(struct script_reply){.status = 200,
-	                                    .fields = {"etag: \"1\"", "content-length: 1"}});
-	const struct store_out *out = store_head(st, &(struct dif_get){.key = "a"});
-	check_ok(out);
-	assert_int_equal(out->attempts, 2);
-	azure_end();
-	azure_begin(INI);
-	st->deadline_ms = 400; /* less than the wait */
-	azure_expect(
-		&(struct script_want){.method = "HEAD"},
-		&(struct script_reply){.status = 503, .fields = {"x-ms-error-code: ServerBusy"}});
-	out = store_head(st, &(struct dif_get){.key = "a"});
-	check_class(out, DIF_THROTTLED);
-	azure_end();
-}
-
 TEST(a_clock_that_is_off_is_set_by_the_reply)
 {
 	UNUSED_STATE;
@@ -379,7 +344,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(put_says_everything_in_one_signed_request),
-		cmocka_unit_test(put_replaces_exactly_the_tag_that_it_was_given),
 		cmocka_unit_test(a_409_is_a_lost_condition_or_a_state_and_a_412_too),
 		cmocka_unit_test(head_tells_what_a_store_keeps),
 		cmocka_unit_test(get_of_a_range_asks_for_the_same_object),
@@ -389,7 +353,6 @@ int main(void)
 		cmocka_unit_test(a_list_that_is_none_is_refused_whole),
 		cmocka_unit_test(a_page_cut_at_any_byte_is_no_page),
 		cmocka_unit_test(forbidden_is_not_tried_again),
-		cmocka_unit_test(a_busy_server_is_waited_out),
 		cmocka_unit_test(a_clock_that_is_off_is_set_by_the_reply),
 		cmocka_unit_test(where_a_container_lives),
 		cmocka_unit_test(what_cannot_work_is_refused_when_it_opens),

@@ -70,39 +70,6 @@ TEST(a_put_may_be_guarded_by_md5)
 	gcs_end();
 }
 
-TEST(a_put_waits_as_long_as_it_is_told_to)
-{
-	UNUSED_STATE;
-	gcs_begin("");
-	gcs_expect(&(struct script_want){.method = "POST"},
-	           &(struct script_reply){.status = 429,
-	                                  .fields = {"retry-after: 0"},
-	                                  .body = ERROR("429", "rateLimitExceeded", "slow")});
-	/* nobody knows what became of it, so it is looked at before it is sent again */
-	gcs_expect(&(struct script_want){.method = "POST"},
-	           &(struct script_reply){.status = 503, .fields = {"retry-after: 0"}});
-	gcs_expect(&(struct script_want){.method = "GET", .url = AT "/*"},
-	           &(struct script_reply){.status = 404, .body = ERROR("404", "notFound", "none")});
-	gcs_expect(&(struct script_want){.method = "POST"},
-	           &(struct script_reply){.status = 200, .body = HELLO});
-	const struct store_out *out =
-		put((struct dif_put){.meta = meta, .nmeta = 2, .if_absent = 1});
-	check_ok(out);
-	assert_int_equal(out->attempts, 3);
-	gcs_end();
-}
-
-TEST(a_lost_condition_is_a_conflict)
-{
-	UNUSED_STATE;
-	gcs_begin("");
-	gcs_expect(&(struct script_want){.url = UP "?*&ifGenerationMatch=17"},
-	           &(struct script_reply){.status = 412,
-	                                  .body = ERROR("412", "conditionNotMet", "no")});
-	check_class(put((struct dif_put){.if_tag = "17"}), DIF_CONFLICT);
-	gcs_end();
-}
-
 TEST(a_digest_that_does_not_fit_is_integrity)
 {
 	UNUSED_STATE;
@@ -399,8 +366,6 @@ int main(void)
 		cmocka_unit_test(a_put_is_one_request_of_properties_and_bytes),
 		cmocka_unit_test(a_put_always_says_how_long_it_may_be_cached),
 		cmocka_unit_test(a_put_may_be_guarded_by_md5),
-		cmocka_unit_test(a_put_waits_as_long_as_it_is_told_to),
-		cmocka_unit_test(a_lost_condition_is_a_conflict),
 		cmocka_unit_test(a_digest_that_does_not_fit_is_integrity),
 		cmocka_unit_test(an_answer_without_a_generation_is_no_answer),
 		cmocka_unit_test(a_list_tells_digests_and_metadata_and_pages),

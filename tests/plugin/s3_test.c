@@ -369,30 +369,6 @@ TEST(forbidden_is_not_tried_again)
 	}
 }
 
-TEST(slow_down_is_waited_out)
-{
-	UNUSED_STATE;
-	begin(INI);
-	expect(&(struct script_want){.method = "HEAD"},
-	       &(struct script_reply){.status = 503, .fields = {"retry-after: 0"}});
-	expect(&(struct script_want){.method = "HEAD"},
-	       &(struct script_reply){.status = 200,
-	                              .fields = {"etag: \"1\"", "content-length: 1"}});
-	const struct store_out *out = store_head(st, &(struct dif_get){.key = "a"});
-	check_ok(out);
-	assert_int_equal(out->attempts, 2);
-	end();
-	begin(INI);
-	st->deadline_ms = 400; /* less than the wait */
-	expect(&(struct script_want){.method = "GET"},
-	       &(struct script_reply){.status = 503,
-	                              .body = ERROR("SlowDown", "Reduce your request rate")});
-	out = store_list(st, &(struct dif_list){.prefix = ""});
-	check_class(out, DIF_THROTTLED);
-	assert_string_equal(out->err.code, "SlowDown");
-	end();
-}
-
 TEST(a_clock_that_is_off_is_set_by_the_reply)
 {
 	UNUSED_STATE;
@@ -469,7 +445,6 @@ int main(void)
 		cmocka_unit_test(a_missing_key_and_a_missing_bucket_differ),
 		cmocka_unit_test(a_wrong_region_is_told_with_its_remedy),
 		cmocka_unit_test(forbidden_is_not_tried_again),
-		cmocka_unit_test(slow_down_is_waited_out),
 		cmocka_unit_test(a_clock_that_is_off_is_set_by_the_reply),
 		cmocka_unit_test(where_a_bucket_lives),
 		cmocka_unit_test(what_cannot_work_is_refused_when_it_opens),
