@@ -60,7 +60,7 @@ struct app {
 	struct waiting *current;
 	struct dif_cut_run *cut;
 	bool told;           /* the running cut knows that there is a newer one */
-	uint32_t superseded; /* cuts in a row that ended for that */
+	uint32_t superseded; /* cuts in a row that ended for that, whole nowhere */
 	uint32_t *only;
 	struct alone *alone; /* one per destination, and room as in flow/config */
 	struct dif_dropin *dropin;
@@ -212,15 +212,21 @@ static uint32_t count_of(const struct app *a, const struct dif_source_config *so
 	return n;
 }
 
+static uint32_t count_whole(const struct dif_publication *p)
+{
+	uint32_t done = 0, n = p != NULL ? dif_publication_count(p) : 0;
+	for (uint32_t i = 0; i < n; i++) {
+		done += dif_delivery_error(dif_publication_at(p, i))->cls == DIF_OK;
+	}
+	return done;
+}
+
 static void answer(struct app *a, const struct waiting *w, int code, const struct dif_error *err,
                    const struct dif_order *order, const struct dif_publication *p)
 {
 	char text[1024];
 	struct dif_error failed = {0};
-	uint32_t done = 0, n = p != NULL ? dif_publication_count(p) : 0;
-	for (uint32_t i = 0; i < n; i++) {
-		done += dif_delivery_error(dif_publication_at(p, i))->cls == DIF_OK;
-	}
+	uint32_t done = count_whole(p), n = p != NULL ? dif_publication_count(p) : 0;
 	if (code == DIF_EXIT_NOTHING_NEW) {
 		snprintf(text, sizeof text,
 		         "nothing new: every destination has this package whole");
@@ -294,7 +300,7 @@ static void on_ended(void *data, int code, const struct dif_error *err,
 	a->current = NULL;
 	a->cut = NULL;
 	if (!w->job.archive_only) {
-		a->superseded = a->told && code != DIF_EXIT_OK ? a->superseded + 1 : 0;
+		a->superseded = a->told && count_whole(p) == 0 ? a->superseded + 1 : 0;
 	}
 	tell(w, code, err, order, p);
 	if (w->box != NULL) {

@@ -1,9 +1,9 @@
 /* check_public - what the public sees.
  *
- * The store: the very list and the very object that were asked for with our signature are asked for
- * once more without it, at the same address. A refusal is the right answer, unless public_url is
- * the store's own address. An address that carries a signature in itself proves nothing, so it is not
- * asked. A store without addresses (a folder) has no public of its own.
+ * The store: the very list and the very object that were asked for with our signature are asked
+ * for once more without it, at the same address. A refusal is the right answer, unless public_url
+ * is the store's own address. An address that carries a signature in itself proves nothing, so it
+ * is not asked. A store without addresses (a folder) has no public of its own.
  *
  * The site: public_url as the authority will ask for it, a plain GET: 200, no redirect, no content
  * encoding, a base tag.

@@ -245,17 +245,13 @@ static void on_archive(struct dif_work *w)
 
 static void tell_archived(struct dif_cut_run *r)
 {
-	if (r->job.archive_only) {
-		dif_error_exit(&r->err, DIF_EXIT_GUARD, DIF_CONFLICT,
-		               "could not publish package '%s': a newer one has come; it was "
-		               "archived",
-		               r->cut.name);
-		return;
+	const char *why = "a newer one has come";
+	if (!r->job.archive_only) {
+		why = dif_arena_fmt(&r->arena, "it is older than the live cut '%s' (%.12s)",
+		                    r->live.name, r->live.order.sha256);
 	}
 	dif_error_exit(&r->err, DIF_EXIT_GUARD, DIF_CONFLICT,
-	               "could not publish package '%s': it is older than the live cut '%s' "
-	               "(%.12s); it was archived",
-	               r->cut.name, r->live.name, r->live.order.sha256);
+	               "could not publish package '%s': %s; it was archived", r->cut.name, why);
 }
 
 static void on_archived(struct dif_work *w)

@@ -32,9 +32,7 @@
 
 #define REREADS_MAX 5u
 #define REREAD_MS 250 /* times the number of re-reads: whoever replaces a package is done soon */
-#define TAKEN "taken" /* the fact */
-#define SCOPE_MAX 128
-#define JITTER 0.1 /* of the period, so that many agents do not ask at once */
+#define JITTER 0.1    /* of the period, so that many agents do not ask at once */
 
 enum { WAITING, LOOKING, READING_DIGEST, FETCHING, REPEATING, CHECKING, COMPARING, HANDED, STATES };
 
@@ -193,59 +191,9 @@ static void take(struct dif_source *s)
 	found_clear(&s->passed);
 }
 
-/* Lines: sha256, size, date, tag, key. NULL: out of memory. */
-static char *ticket_of(const struct dif_source *s)
-{
-	char *text = NULL;
-	int n = asprintf(&text, "%s\n%llu\n%lld\n%s\n%s", s->sha256,
-	                 (unsigned long long)s->now.size, (long long)s->now.modified, s->now.tag,
-	                 s->now.key);
-	return n == -1 ? NULL : text;
-}
-
-void dif_source_settle(struct dif_setup *setup, const char *name, const char *ticket)
-{
-	char scope[SCOPE_MAX];
-	if (setup->state != NULL) {
-		snprintf(scope, sizeof scope, "source:%s", name);
-		dif_state_put_fact(setup->state, scope, TAKEN,
-		                   ticket); /* or it is read once more */
-	}
-}
-
-/* What was settled last; nothing where there is no such fact, or it is not ours. */
-static void recall(struct dif_source *s)
-{
-	struct dif_arena a;
-	char scope[SCOPE_MAX], *part[5], *rest = NULL;
-	uint64_t size = 0;
-	int64_t modified = 0;
-	uint32_t n = 0;
-	uint8_t unused[32];
-	if (s->setup->state == NULL) {
-		return;
-	}
-	dif_arena_init(&a, 1 << 16, false);
-	snprintf(scope, sizeof scope, "source:%s", s->config->name);
-	const char *fact = dif_state_fact(s->setup->state, scope, TAKEN, 0, &a);
-	rest = fact != NULL ? dif_arena_copy(&a, fact, strlen(fact)) : NULL;
-	while (rest != NULL && n < DIF_LEN(part) - 1) {
-		part[n++] = strsep(&rest, "\n");
-	}
-	part[DIF_LEN(part) - 1] = rest; /* a key may have any character */
-	n += rest != NULL;
-	if (n == DIF_LEN(part) && dif_parse_hex(part[0], unused, 32) &&
-	    dif_parse_uint(part[1], INT64_MAX, &size) &&
-	    dif_parse_int(part[2], 0, INT64_MAX, &modified) &&
-	    found_set(&s->taken, part[4], part[3], size, modified)) {
-		memcpy(s->taken_sha256, part[0], sizeof s->taken_sha256);
-	}
-	dif_arena_fini(&a);
-}
-
 static void announce(struct dif_source *s)
 {
-	char *ticket = ticket_of(s);
+	char *ticket = source_ticket(s);
 	dif_error_clear(&s->error);
 	s->polled = dif_steady_ms();
 	s->rereads = 0;
@@ -675,7 +623,7 @@ struct dif_source *dif_source_open(struct dif_setup *setup, uint32_t index,
 		release_all(s);
 		return NULL;
 	}
-	recall(s);
+	source_recall(s);
 	s->timer.data = s;
 	dif_barrier_init(&s->open, on_gone);
 	dif_hold(&s->open); /* the timer's */

@@ -1,5 +1,9 @@
-/* source_private - what source.c (the poll and what comes of it) and source_read.c (what is asked
- * of the instance) share. */
+/* source_private - what the files of flow/source share.
+ *
+ *   source.c         the poll and what comes of it
+ *   source_read.c    what is asked of the instance
+ *   source_memory.c  what is remembered beyond the process
+ */
 #ifndef DIF_FLOW_SOURCE_PRIVATE_H
 #define DIF_FLOW_SOURCE_PRIVATE_H
 
@@ -8,6 +12,7 @@
 #include "flow/fetch.h"
 #include "flow/source.h"
 
+#define SCOPE_MAX 128  /* "source:NAME" */
 #define SIDE_MAX 65536 /* a side-car is a line */
 
 /* err is NULL where all went well. */
@@ -90,5 +95,10 @@ void source_read_side(struct dif_source *s, source_then *then);
 void source_check(struct dif_source *s, source_then *then);
 /* Downloads s->now to path; s->got tells. */
 void source_fetch(struct dif_source *s, const char *path, uint64_t resume, source_then *then);
+
+/* source_memory.c */
+char *source_ticket(const struct dif_source *s); /* of s->now; malloc'ed, NULL: out of memory */
+/* Fills s->taken; leaves it where there is no such fact, or it is not ours. */
+void source_recall(struct dif_source *s);
 
 #endif

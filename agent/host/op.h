@@ -57,7 +57,7 @@ struct dif_outcome {
 	int64_t took_ms;
 	const char *tls;   /* of the last reply */
 	int64_t cert_ends; /* of the last reply, as in http.h; 0: not known */
-	int64_t peer_date; /* what the last reply said the time is, seconds since 1970; -1: nothing */
+	int64_t peer_date; /* the last reply's Date, seconds since 1970; -1: it had none */
 	double bytes_per_s;
 };
 typedef void dif_op_cb(void *data, const struct dif_outcome *out);

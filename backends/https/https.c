@@ -415,29 +415,26 @@ static void list(struct dif_op *op)
 
 static const struct dif_option options[] = {
 	{.name = "url",
-         .help = "address of the package or index page; %Y %m %d %H %M %S in it stand for the time (UTC)",
+         .help = "address of the package or page; %Y %m %d %H %M %S in it stand for the time (UTC)",
          .type = DIF_STRING,
          .flags = DIF_NEEDED,
          .min = 8,
          .max = KEY_MAX,
          .offset = offsetof(struct self, url)},
 	{.name = "pattern",
-         .help = "url is an index page, as HTML, text or JSON: names in it that this glob (* and ?) "
-                 "fits are packages",
+         .help = "url is an index page (HTML, text, JSON): what this glob fits is a package",
          .type = DIF_STRING,
          .min = 1,
          .max = 256,
          .offset = offsetof(struct self, pattern)},
 	{.name = "newest",
          .def = "name",
-         .help = "which name of the index page is the newest: the greatest, or the one with the "
-                 "latest Last-Modified (of the 16 greatest)",
+         .help = "what tells which name is newer; modified asks for 16 Last-Modified",
          .type = DIF_ENUM,
          .choices = "name modified",
          .offset = offsetof(struct self, newest)},
 	{.name = "step",
-         .help = "url is a template of one address per step of time: the latest that is there is "
-                 "the package",
+         .help = "url is a template of times: the latest of these steps that is there counts",
          .type = DIF_DURATION,
          .min = 1000,
          .max = 86400000,
@@ -510,14 +507,11 @@ static bool check(const struct self *s, struct dif_opening *o)
 		o->refuse(o, "user, password, bearer and header cannot hold control characters");
 		return false;
 	}
-	if (s->pattern != NULL && s->step != 0) {
-		o->refuse(o, "give either pattern or step");
-		return false;
-	}
-	if (s->step != 0 && (strchr(s->url, '%') == NULL || s->look_back / s->step >= TRIES_MAX)) {
-		o->refuse(o,
-		          "step needs a template such as %%Y%%m%%d_%%H%%M in url, and look_back at "
-		          "most 120 steps");
+	if (s->step != 0 && (strchr(s->url, '%') == NULL || s->pattern != NULL ||
+	                     s->look_back / s->step >= TRIES_MAX)) {
+		o->refuse(
+			o,
+			"step needs times in url, no pattern, and look_back of 120 steps at most");
 		return false;
 	}
 	size_t name = s->header == NULL ? 0 : strspn(s->header, NAME_CHARACTERS);

@@ -178,8 +178,8 @@ TEST(what_makes_no_sense_is_refused)
 {
 	UNUSED_STATE;
 	check_refused("[source t]\nplugin = https\nurl = " PAGE "\npattern = a\nstep = 1min\n",
-	              "either pattern or step");
-	check_refused("[source t]\nplugin = https\nurl = " PAGE "\nstep = 1min\n", "template");
+	              "no pattern");
+	check_refused("[source t]\nplugin = https\nurl = " PAGE "\nstep = 1min\n", "times in url");
 }
 
 int main(void)
