@@ -26,16 +26,24 @@ struct azure_removal {
 	bool settled[BATCH_MAX];
 };
 
+union azure_scratch {
+	struct azure_removal removal;
+	struct dif_part part; /* of a put where blocks wait */
+};
+
 struct azure_call azure_blob(struct dif_op *op, const char *method, const char *key);
 struct azure_call azure_container(struct dif_op *op, const char *method);
 /* Class of a code, else of a status. */
 enum dif_class azure_class(int32_t status, const char *code);
-void azure_explain(struct dif_op *op, const struct dif_reply *r, const char **code,
-                   const char **what);
 /* The number that s begins with; UINT64_MAX: none. */
 uint64_t azure_decimal(const char *s);
 /* Conditions, headers and metadata of a put. */
 void azure_describe(struct dif_op *op, struct azure_call *c, const struct dif_put *in);
+/* Ends a put or a finish: the blob with its tag. verified: the service has checked the MD5. */
+void azure_stored(struct dif_op *op, const struct dif_reply *r, const struct dif_put *in,
+                  bool verified);
+/* The rest of a put whose name is taken by blocks that wait. */
+void azure_put_in_blocks(struct dif_op *op);
 
 dif_verb azure_probe, azure_list, azure_head, azure_get, azure_put, azure_remove;
 dif_verb azure_part_begin, azure_part_put, azure_part_finish, azure_part_abort;

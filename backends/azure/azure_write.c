@@ -3,28 +3,51 @@
  * A put is one Put Blob. The MD5 goes twice: Content-MD5 lets the service refuse other bytes, and
  * x-ms-blob-content-md5 is what lists and heads tell from then on. A put replaces every header and
  * all metadata, so each request carries them all.
+ *
+ * Blocks that an upload has left behind can make a name count as taken, although no blob is there:
+ * only a block list gets past them. So a name that is said to be taken is looked at.
  */
 #include "azure.h"
+
+#define EXISTS "BlobAlreadyExists"
+
+void azure_stored(struct dif_op *op, const struct dif_reply *r, const struct dif_put *in,
+                  bool verified)
+{
+	if (!host->good(op, r)) {
+		return;
+	}
+	struct dif_result res = {.object = {.key = in->key,
+	                                    .tag = host->field(r, "etag", 0),
+	                                    .size = in->blob->size,
+	                                    .has = verified ? DIF_HAS(DIF_MD5) : 0}};
+	res.object.digest[DIF_MD5] = in->blob->digest[DIF_MD5];
+	if (res.object.tag == NULL) {
+		host->refuse(op, r, "", "the reply tells no ETag");
+		return;
+	}
+	host->done(op, &res);
+}
+
+static void on_taken(struct dif_op *op, const struct dif_reply *r)
+{
+	if (r->status == 404) {
+		azure_put_in_blocks(op);
+	} else if (host->good(op, r)) {
+		host->fail(op, DIF_CONFLICT, EXISTS, "the blob exists already");
+	}
+}
 
 static void on_put(struct dif_op *op, const struct dif_reply *r)
 {
 	const struct dif_put *in = op->in;
-	if (!host->good(op, r)) {
+	const char *code = host->field(r, "x-ms-error-code", 0);
+	if (r->status == 409 && in->if_absent && code != NULL && strcmp(code, EXISTS) == 0) {
+		struct azure_call c = azure_blob(op, "HEAD", in->key);
+		azure_send(op, &c, on_taken);
 		return;
 	}
-	const char *tag = host->field(r, "etag", 0);
-	if (tag == NULL) {
-		host->refuse(op, r, "", "the reply tells no ETag");
-		return;
-	}
-	struct dif_result res = {
-		.object = {.key = in->key,
-	                   .tag = tag,
-	                   .size = in->blob->size,
-	                   .has = DIF_HAS(DIF_MD5)}, /* verified, or it were refused */
-	};
-	res.object.digest[DIF_MD5] = in->blob->digest[DIF_MD5];
-	host->done(op, &res);
+	azure_stored(op, r, in, true); /* the service has verified the MD5, or it were refused */
 }
 
 void azure_describe(struct dif_op *op, struct azure_call *c, const struct dif_put *in)

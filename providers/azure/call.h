@@ -34,4 +34,9 @@ void azure_send(struct dif_op *op, struct azure_call *c, dif_step *next);
 /* Authorizes it as a part of a batch, without version and body, and adds it as it stands there. */
 void azure_inner(struct dif_op *op, struct azure_call *c, struct dif_text *t);
 
+/* For a plug-in's explain: the error bodies of storage and of token services, with the remedy where
+ * the service's own sentence has none. */
+void azure_explain(struct dif_op *op, const struct dif_reply *r, const char **code,
+                   const char **what);
+
 #endif

@@ -58,6 +58,10 @@ static void put_fails(int status, const char *code, enum dif_class cls)
 	azure_expect(
 		&(struct script_want){.method = "PUT"},
 		&(struct script_reply){.status = status, .fields = {told}, .body = ERROR("X")});
+	if (strcmp(code, "BlobAlreadyExists") == 0) { /* or blocks wait, so it is looked at */
+		azure_expect(&(struct script_want){.method = "HEAD", .url = AT "/a"},
+		             &(struct script_reply){.status = 200});
+	}
 	const struct store_out *out = put("a", NULL, true);
 	check_class(out, cls);
 	assert_string_equal(out->err.code, code);
@@ -79,6 +83,73 @@ TEST(a_409_is_a_lost_condition_or_a_state_and_a_412_too)
 	put_fails(404, "ContainerNotFound", DIF_PERMANENT);
 	put_fails(403, "AuthorizationPermissionMismatch", DIF_AUTH);
 	put_fails(413, "RequestBodyTooLarge", DIF_PERMANENT);
+}
+
+static void expect_taken(const char *code)
+{
+	static const struct script_reply taken = {.status = 409,
+	                                          .fields = {"x-ms-error-code: BlobAlreadyExists"}};
+	azure_expect(&(struct script_want){.method = "PUT", .fields = {"if-none-match: *"}},
+	             &taken);
+	azure_expect(
+		&(struct script_want){.method = "HEAD", .url = AT "/a"},
+		&(struct script_reply){.status = 404, .fields = {"x-ms-error-code: BlobNotFound"}});
+	azure_expect(&(struct script_want){.method = "PUT",
+	                                   .url = AT "/a?blockid=*&comp=block",
+	                                   .fields = {"content-md5: " HELLO_MD5},
+	                                   .body = "hello world"},
+	             &(struct script_reply){.status = 201});
+	azure_expect(
+		&(struct script_want){.method = "PUT",
+	                              .url = AT "/a?comp=blocklist",
+	                              .fields = {"if-none-match: *",
+	                                         "x-ms-blob-content-md5: " HELLO_MD5,
+	                                         "x-ms-meta-order: 7"},
+	                              .body = "*<BlockList><Latest>*</Latest></BlockList>"},
+		&(struct script_reply){.status = *code == '\0' ? 201 : 409,
+	                               .fields = {"etag: \"0x2\"", *code == '\0' ? NULL : code}});
+}
+
+TEST(blocks_that_were_left_behind_do_not_take_a_name)
+{
+	UNUSED_STATE;
+	azure_begin(INI);
+	expect_taken("");
+	const struct store_out *out = put("a", NULL, true);
+	check_ok(out);
+	assert_string_equal(out->object.tag, "\"0x2\"");
+	assert_int_equal(out->object.has, DIF_HAS(DIF_MD5));
+	/* somebody else was faster */
+	expect_taken("x-ms-error-code: BlobAlreadyExists");
+	azure_expect(&(struct script_want){.method = "HEAD"},
+	             &(struct script_reply){.status = 200,
+	                                    .fields = {"etag: \"0x3\"", "content-length: 1"}});
+	check_class(put("a", NULL, true), DIF_CONFLICT);
+	/* who replaces a blob is not asked whether it is there */
+	azure_expect(&(struct script_want){.fields = {"if-match: \"0x1\""}},
+	             &(struct script_reply){.status = 409,
+	                                    .fields = {"x-ms-error-code: BlobAlreadyExists"}});
+	check_class(put("a", "\"0x1\"", false), DIF_CONFLICT);
+	azure_end();
+}
+
+TEST(an_empty_blob_where_blocks_wait_is_an_empty_list)
+{
+	UNUSED_STATE;
+	static struct store_blob b;
+	azure_begin(INI);
+	azure_expect(&(struct script_want){.method = "PUT", .url = AT "/a"},
+	             &(struct script_reply){.status = 409,
+	                                    .fields = {"x-ms-error-code: BlobAlreadyExists"}});
+	azure_expect(&(struct script_want){.method = "HEAD"},
+	             &(struct script_reply){.status = 404});
+	azure_expect(&(struct script_want){.url = AT "/a?comp=blocklist",
+	                                   .body = "*<BlockList></BlockList>"},
+	             &(struct script_reply){.status = 201, .fields = {"etag: \"0x2\""}});
+	struct dif_put in = {
+		.key = "a", .blob = store_blob(&b, "", 0), .use = DIF_MD5, .if_absent = 1};
+	check_ok(store_put(st, &in));
+	azure_end();
 }
 
 /* --- head and get --- */
@@ -345,6 +416,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(put_says_everything_in_one_signed_request),
 		cmocka_unit_test(a_409_is_a_lost_condition_or_a_state_and_a_412_too),
+		cmocka_unit_test(blocks_that_were_left_behind_do_not_take_a_name),
+		cmocka_unit_test(an_empty_blob_where_blocks_wait_is_an_empty_list),
 		cmocka_unit_test(head_tells_what_a_store_keeps),
 		cmocka_unit_test(get_of_a_range_asks_for_the_same_object),
 		cmocka_unit_test(a_part_of_another_blob_is_not_taken),
