@@ -102,6 +102,10 @@ void parts_that_are_dropped_leave_nothing(void **state_of_test)
 		check_ok(store_part(st, DIF_PART_ABORT, &parts.in));
 	}
 	check_class(store_head(st, &(struct dif_get){.key = parts.put.key}), DIF_NOT_FOUND);
+	/* nor do they take the name */
+	check_ok(put(parts.put.key, HELLO, NULL, keeps_conditions()));
+	check_body(parts.put.key, HELLO);
+	drop(parts.put.key);
 	free(parts.bytes);
 }
 
