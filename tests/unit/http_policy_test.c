@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "host/http.h"
 
 #include <openssl/ssl.h>
@@ -17,8 +18,11 @@ TEST(tls_is_verified)
 	struct answer a = http_ask(&w, "/k", q);
 	assert_echo(&a, "PUT /k", 1, 'x');
 	assert_string_equal(a.tls, "TLSv1.3");
-	a = http_ask(&w, "/k", q);
+	int64_t left = a.cert_ends - dif_wall_ms() / 1000; /* of the day that test_pki gives it */
+	assert_true(left > 80000 && left <= 86400);
+	a = http_ask(&w, "/k", q); /* on a kept connection, too */
 	assert_string_equal(a.tls, "TLSv1.3");
+	assert_true(a.cert_ends != 0);
 	assert_int_equal(peer_connections(w.peer), 1);
 
 	/* neither another authority, nor the system's, nor a missing file; the kept connection of

@@ -10,6 +10,7 @@ static void http_on_answer(void *data, const struct dif_http_response *r)
 	a->body_size = r->body.n;
 	a->sunk = r->sunk;
 	a->retry_after = r->retry_after_ms;
+	a->cert_ends = r->cert_ends;
 	a->nfields = r->nfields;
 	a->rate = r->bytes_per_s;
 	a->err = r->err;

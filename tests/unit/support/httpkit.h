@@ -20,7 +20,7 @@ struct answer {
 	bool sent, resent;
 	char body[4096], fields[4096], tls[16];
 	uint64_t body_size, sunk;
-	int64_t retry_after;
+	int64_t retry_after, cert_ends;
 	uint32_t nfields;
 	double rate;
 	struct dif_error err;
