@@ -119,13 +119,14 @@ def section(name, lines, more=""):
 
 
 class Agent:
-    """The program with a configuration of its own below w. sections: as section() makes them; a folder comes with it."""
+    """The program with a configuration of its own below w. sections: as section() makes them; a folder comes with it.
+    agent: more lines of [agent]."""
 
-    def __init__(self, build, w, sections, folder=True):
+    def __init__(self, build, w, sections, folder=True, agent=""):
         self.exe, self.w, self.config = build + "/difusor", w, w + "/etc/difusor.ini"
         os.makedirs(w + "/etc", exist_ok=True)
         with open(self.config, "w") as f:
-            f.write(f"[agent]\nstate = {w}/state\nplugins = {build}/plugins.d\nprofile = rehearsal\n")
+            f.write(f"[agent]\nstate = {w}/state\nplugins = {build}/plugins.d\nprofile = rehearsal\n{agent}")
             f.write("".join(sections))
             if folder:
                 f.write(section("folder", f"plugin = dir\nroot = {w}/folder\n"))
@@ -160,15 +161,30 @@ class Agent:
         return said
 
 
-def simulate(exe, cut, scale, file, seed=1):
-    subprocess.run([exe, "simulate", "--cut", str(cut), "--seed", str(seed), "--scale", scale, "-o", file, "--sidecar"],
-                   check=True, stdout=subprocess.DEVNULL)
+def simulate(exe, cut, scale, file, seed=1, sidecar=True):
+    subprocess.run([exe, "simulate", "--cut", str(cut), "--seed", str(seed), "--scale", scale, "-o", file,
+                    *["--sidecar"][:sidecar]], check=True, stdout=subprocess.DEVNULL)
     return file
 
 
+def enlarge(package, name, size):
+    """Adds an entry of so many MiB, of which each begins with chance, so that no two are equal."""
+    entry = zipfile.ZipInfo(name, (2026, 6, 1, 8, 0, 0))
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(package, "a") as z:
+        with z.open(entry, "w") as f:
+            for _ in range(size):
+                f.write(os.urandom(64 << 10) + b"0123456789abcdef" * (60 << 10))
+
+
 def members(package):
+    have = {}
     with zipfile.ZipFile(package) as z:
-        return {i.filename: hashlib.sha256(z.read(i)).hexdigest() for i in z.infolist() if not i.is_dir()}
+        for i in z.infolist():
+            if not i.is_dir():
+                with z.open(i) as f:
+                    have[i.filename] = hashlib.file_digest(f, "sha256").hexdigest()
+    return have
 
 
 def cache_of(key):
@@ -211,7 +227,7 @@ def folder_of(folder):
     for top, _, names in os.walk(folder):
         for n in names:
             with open(os.path.join(top, n), "rb") as f:
-                have[os.path.relpath(os.path.join(top, n), folder)] = hashlib.sha256(f.read()).hexdigest()
+                have[os.path.relpath(os.path.join(top, n), folder)] = hashlib.file_digest(f, "sha256").hexdigest()
     return have
 
 

@@ -1,5 +1,7 @@
 #include "world.h"
 
+#include "flow/blob.h"
+
 #define BUDGET (6u << 20)
 #define LARGE (DIF_WHOLE_MAX + 12345)
 #define MIDDLE (2u << 20)
@@ -405,6 +407,149 @@ TEST(puts_that_gave_their_memory_back_are_made_good)
 	drop(w, c, text);
 }
 
+/* --- slices --- */
+
+static const struct dif_lease_events slice_events = {.ready = on_ready};
+
+static void want_slice(struct taker *t, struct dif_slices *s)
+{
+	*t = (struct taker){.w = t->w};
+	t->lease = dif_spool_slice(s, &slice_events, t);
+	assert_non_null(t->lease);
+}
+
+/* All slices of a member; false where one of them failed, which must be the last. */
+static bool read_slices(struct world *w, struct dif_spool_user *u, const struct cut *c,
+                        enum dif_form_id form, uint64_t size, uint32_t digest, uint8_t *to)
+{
+	const struct dif_member *m = dif_manifest_find(c->manifest, "large.csv");
+	struct dif_slices *s = dif_spool_slices(u, c->package, m, form, size, digest);
+	uint64_t total = m->form[form].size, at = 0;
+	bool good = true;
+	while (at < total && good) {
+		struct taker t = {.w = w};
+		uint8_t sum[DIF_DIGEST_MAX];
+		uint64_t n = total - at < size ? total - at : size;
+		want_slice(&t, s);
+		world_until(w, is_told, &t);
+		if (t.body != NULL) {
+			assert_int_equal(t.body->size, n);
+			memcpy(to + at, t.body->ops->view(t.body), (size_t)n);
+			struct dif_bytes told = dif_spool_slice_digest(t.lease);
+			assert_int_equal(told.n, dif_digest_size(digest));
+			assert_true(dif_blob_hash(digest, to + at, (size_t)n, sum));
+			assert_memory_equal(told.p, sum, told.n);
+		} else {
+			assert_true(t.failed && at + n == total);
+			good = false;
+		}
+		at += n;
+		dif_spool_release(t.lease);
+	}
+	dif_slices_free(s);
+	return good;
+}
+
+TEST(slices_are_the_member_in_order_each_with_its_digest)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
+	const struct dif_member *m = dif_manifest_find(c->manifest, "large.csv");
+	uint8_t *to = malloc(LARGE), sum[DIF_DIGEST_MAX];
+	assert_non_null(to);
+	assert_true(read_slices(w, a, c, DIF_IDENTITY, 1000001, DIF_CRC32, to));
+	assert_memory_equal(to, text[0], LARGE);
+	assert_true(read_slices(w, a, c, DIF_IDENTITY, LARGE, DIF_MD5, to));
+	/* The frame of gzip is cut anywhere. */
+	uint64_t n = m->form[DIF_GZIP].size;
+	const uint64_t sizes[] = {700000, n - 4, n - DIF_GZIP_TRAILER};
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		assert_true(read_slices(w, a, c, DIF_GZIP, sizes[i], DIF_CRC32C, to));
+		assert_true(dif_hash(DIF_SHA256, to, (size_t)n, sum));
+		assert_memory_equal(sum, m->form[DIF_GZIP].sha256, 32);
+	}
+	assert_true(dif_spool_peak(w->setup.spool) <= BUDGET);
+	free(to);
+	leave(w, a);
+	drop(w, c, text);
+}
+
+TEST(the_last_slice_fails_where_the_whole_is_not_what_was_verified)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
+	uint8_t *to = malloc(LARGE);
+	assert_non_null(to);
+	for (uint32_t i = 0; i < c->manifest->n; i++) {
+		struct dif_member *m = &c->manifest->members[i];
+		m->form[DIF_IDENTITY].sha256[0] ^= 1;
+		m->form[DIF_GZIP].sha256[31] ^= 1;
+	}
+	assert_false(read_slices(w, a, c, DIF_IDENTITY, 1 << 20, DIF_SHA256, to));
+	assert_false(read_slices(w, a, c, DIF_GZIP, 1 << 20, DIF_SHA256, to));
+	free(to);
+	leave(w, a);
+	drop(w, c, text);
+}
+
+TEST(a_released_slice_is_never_told)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
+	const struct dif_member *m = dif_manifest_find(c->manifest, "large.csv");
+	struct dif_slices *s = dif_spool_slices(a, c->package, m, DIF_IDENTITY, 1 << 20, DIF_MD5);
+	struct taker t = {.w = w};
+	want_slice(&t, s);
+	uv_run(&w->setup.engine->loop, UV_RUN_ONCE); /* the pool may be at work for it */
+	bool told = t.told;
+	dif_spool_release(t.lease);
+	dif_slices_free(s);
+	leave(w, a);
+	assert_int_equal(t.told, told);
+	drop(w, c, text);
+}
+
+/* One user has memory for two of its three, though nobody else has any. */
+TEST(slices_take_no_more_than_the_share_of_their_user)
+{
+	UNUSED_STATE;
+	char *text[5];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool),
+			      *b = dif_spool_join(w->setup.spool);
+	const struct dif_member *m = dif_manifest_find(c->manifest, "large.csv");
+	const uint64_t size = BUDGET / 5;
+	struct dif_slices *s = dif_spool_slices(a, c->package, m, DIF_IDENTITY, size, DIF_MD5);
+	struct taker t[3] = {{.w = w}, {.w = w}, {.w = w}}, other = {.w = w};
+	for (int i = 0; i < 2; i++) {
+		want_slice(&t[i], s);
+		world_until(w, is_told, &t[i]);
+	}
+	want_slice(&t[2], s);
+	want(&other, b, c, "m1.json", DIF_IDENTITY); /* is not held up by it */
+	world_until(w, is_told, &other);
+	assert_false(t[2].told);
+	dif_spool_release(t[0].lease);
+	world_until(w, is_told, &t[2]);
+	dif_spool_release(t[1].lease);
+	dif_spool_release(t[2].lease);
+	dif_spool_release(other.lease);
+	dif_slices_free(s);
+	leave(w, a);
+	leave(w, b);
+	drop(w, c, text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +563,10 @@ int main(void)
 			who_holds_more_than_its_share_is_asked_back_and_who_holds_less_never),
 		cmocka_unit_test(a_dead_destination_gives_its_memory_to_the_others),
 		cmocka_unit_test(puts_that_gave_their_memory_back_are_made_good),
+		cmocka_unit_test(slices_are_the_member_in_order_each_with_its_digest),
+		cmocka_unit_test(the_last_slice_fails_where_the_whole_is_not_what_was_verified),
+		cmocka_unit_test(a_released_slice_is_never_told),
+		cmocka_unit_test(slices_take_no_more_than_the_share_of_their_user),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
