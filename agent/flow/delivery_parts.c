@@ -1,11 +1,13 @@
 /* delivery_parts - one large object, in parts.
  *
- *   begin -> slice -> part -> ... -> finish -> ended
- *              (several side by side)   \-> failed, stopped -> abort -> ended
+ *   begin -> slice -> part -> ... -> look -> finish -> ended
+ *              (several side by side)    \-> failed, stopped -> abort -> ended
  *
  * The object is read once, in order, slice by slice out of the spool's budget; one slice is read
  * while the parts before it are on their way. Nobody sees anything before the finish, which is made
- * under the condition of a put; so whatever goes wrong before it is a put that did not happen.
+ * under the condition of a put; so whatever goes wrong before it is a put that did not happen. The
+ * key is looked at right before: some stores keep conditions of a put but not of a finish (radosgw),
+ * and minutes have passed since the condition was made.
  *
  * A part that arrived damaged is sent again, and one of which the store took a beginning goes on
  * behind it. An upload that the store has lost is a lost condition to the caller: he looks at the
@@ -59,7 +61,8 @@ struct dif_upload {
 	struct dif_arena arena; /* wiping */
 	const char *id;         /* NULL: not begun */
 	const char **tokens;
-	struct dif_part in;    /* of begin, finish, abort */
+	struct dif_part in; /* of begin, finish, abort */
+	struct dif_get head;
 	struct part *coming;   /* its slice is not here yet */
 	struct dif_link parts; /* in order: on their way, then waiting */
 	uint32_t nheld, nbusy, nasked, narrived;
@@ -428,6 +431,41 @@ static void finish(struct dif_upload *u)
 	dif_delivery_errand(u->d, &u->errand, DIF_PART_FINISH, &u->in, on_finished);
 }
 
+/* Does the key still hold what the put is to replace? */
+static bool is_as_asked(struct dif_upload *u, const struct dif_outcome *out)
+{
+	const struct dif_object *o = &out->result.object;
+	if (out->err.cls == DIF_NOT_FOUND) {
+		return u->put->if_tag == NULL;
+	}
+	const char *tag = dif_destination_tag(u->d->to, &u->arena, o->tag);
+	return u->put->if_absent == 0 && tag != NULL && strcmp(tag, u->put->if_tag) == 0;
+}
+
+static void on_looked(struct errand *e, const struct dif_outcome *out)
+{
+	struct dif_upload *u = (struct dif_upload *)(void *)e;
+	if (is_over(u)) {
+		wind_down(u);
+	} else if (out->err.cls != DIF_OK && out->err.cls != DIF_NOT_FOUND) {
+		fail(u, &out->err);
+	} else if (is_as_asked(u, out)) {
+		finish(u);
+	} else {
+		fail_with(u, DIF_CONFLICT, "somebody else has written the key meanwhile");
+	}
+}
+
+static void look(struct dif_upload *u)
+{
+	if (u->put->if_absent == 0 && u->put->if_tag == NULL) {
+		finish(u);
+		return;
+	}
+	u->head = (struct dif_get){.key = u->put->key};
+	dif_delivery_errand(u->d, &u->errand, DIF_HEAD, &u->head, on_looked);
+}
+
 /* Starts what may start. */
 static void go_on(struct dif_upload *u)
 {
@@ -436,7 +474,7 @@ static void go_on(struct dif_upload *u)
 		return;
 	}
 	if (u->narrived == u->nparts) {
-		finish(u);
+		look(u);
 		return;
 	}
 	for (struct dif_link *at = u->parts.next; at != &u->parts && u->nbusy < u->parallel;

@@ -249,7 +249,7 @@ TEST(an_upload_that_is_gone_begins_again)
 	b.s->parts.forget = 2;
 	check_arrives(&b);
 	assert_int_equal(count(&b, DIF_PART_BEGIN), 3);
-	assert_int_equal(count(&b, DIF_HEAD), 2);
+	assert_int_equal(count(&b, DIF_HEAD), 3); /* each time, and before the finish */
 	big_free(&b);
 	b = big_new(BUDGET);
 	b.s->parts.forget = 1000;
@@ -274,6 +274,12 @@ TEST(a_failure_drops_the_parts)
 }
 
 /* --- the condition of the finish --- */
+
+static bool has_begun(void *data)
+{
+	const struct mem_parts *s = data;
+	return s->most > 0;
+}
 
 /* Another agent writes the key at the last moment. */
 static void intrude(struct dif_instance *s, const struct dif_put *in)
@@ -316,6 +322,38 @@ TEST(a_lost_condition_is_judged_like_that_of_a_put)
 	}
 }
 
+/* As radosgw does it: what came meanwhile is seen all the same. */
+TEST(a_store_that_ignores_the_condition_of_a_finish_is_looked_at_before)
+{
+	UNUSED_STATE;
+	struct big b = big_new(BUDGET);
+	b.s->parts.blind = true;
+	b.s->stuck = BIG;
+	struct dif_publication *p = world_start(b.w, b.c, 1, false);
+	world_until(b.w, has_begun, &b.s->parts);
+	struct mem_object *o = mem_set(b.s, BIG, "theirs", 6);
+	mem_meta(o, "epoch", "1");
+	mem_meta(o, "order", "101");
+	mem_meta(o, "sha256", "00000000000000000000000000000000000000000000000000000000000000ff");
+	b.s->stuck = NULL;
+	mem_wake(b.s);
+	world_wait(b.w);
+	dif_publication_free(p);
+	check_text(b.s, BIG, "theirs");
+	assert_int_equal(count(&b, DIF_PART_FINISH), 0);
+	assert_int_equal(count(&b, DIF_PART_ABORT), 1);
+	/* Ours of an older cut is replaced, on its tag. */
+	mem_drop(b.s, BIG);
+	mem_set(b.s, BIG, "old", 3);
+	o = mem_find(b.s, BIG);
+	mem_meta(o, "epoch", "1");
+	mem_meta(o, "order", "99");
+	mem_meta(o, "sha256", "00000000000000000000000000000000000000000000000000000000000000ff");
+	world_restart(b.w);
+	check_arrives(&b);
+	big_free(&b);
+}
+
 static void lose_finish(struct dif_instance *s, const struct dif_put *in)
 {
 	s->lose_answers = strcmp(in->key, BIG) == 0;
@@ -345,12 +383,6 @@ TEST(what_the_store_joined_otherwise_is_put_again)
 }
 
 /* --- stops --- */
-
-static bool has_begun(void *data)
-{
-	const struct mem_parts *s = data;
-	return s->most > 0;
-}
 
 static void check_stop(void (*stop)(struct dif_publication *p), const char *state)
 {
@@ -534,6 +566,8 @@ int main(void)
 		cmocka_unit_test(an_upload_that_is_gone_begins_again),
 		cmocka_unit_test(a_failure_drops_the_parts),
 		cmocka_unit_test(a_lost_condition_is_judged_like_that_of_a_put),
+		cmocka_unit_test(
+			a_store_that_ignores_the_condition_of_a_finish_is_looked_at_before),
 		cmocka_unit_test(a_finish_whose_answer_was_lost_counts_as_arrived),
 		cmocka_unit_test(what_the_store_joined_otherwise_is_put_again),
 		cmocka_unit_test(a_stop_drops_the_parts),

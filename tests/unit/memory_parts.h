@@ -23,6 +23,7 @@ struct mem_upload {
 struct mem_parts {
 	struct mem_upload *upload[MEM_UPLOADS];
 	uint32_t ids;
+	bool blind;         /* ignores the condition of a finish */
 	bool hollow;        /* bytes are zeros, and are not kept */
 	uint32_t reversed;  /* parts are answered so many at once, the last first; 0: in order */
 	uint32_t all;       /* how many there are, for reversed */

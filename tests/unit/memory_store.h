@@ -181,11 +181,12 @@ static inline enum dif_class mem_put(struct dif_op_run *r, struct dif_object *to
 		s->before_put(s, in);
 	}
 	struct mem_object *o = mem_find(s, in->key);
-	if (!s->blind && ((in->if_absent && o != NULL) ||
-	                  (in->if_tag != NULL && o != NULL && !mem_fits(s, o, in->if_tag)))) {
+	bool blind = s->blind || (r->verb == DIF_PART_FINISH && s->parts.blind);
+	if (!blind && ((in->if_absent && o != NULL) ||
+	               (in->if_tag != NULL && o != NULL && !mem_fits(s, o, in->if_tag)))) {
 		return DIF_CONFLICT;
 	}
-	if (!s->blind && in->if_tag != NULL && o == NULL) {
+	if (!blind && in->if_tag != NULL && o == NULL) {
 		return DIF_NOT_FOUND; /* as S3 says it */
 	}
 	bool is_hollow = r->verb == DIF_PART_FINISH && s->parts.hollow;
