@@ -228,8 +228,9 @@ static void on_probed(void *data, const struct dif_error *err)
 	} else if (err->cls != DIF_OK) {
 		fail(s, "conditions", err, RIGHT_PUT);
 	} else if (s->d->fence == DIF_FENCED) {
-		check_tell(s, "conditions", DIF_GO, "on writes are kept%s",
-		           s->d->bare_tags ? ", tags without quotes" : "");
+		check_tell(s, "conditions", DIF_GO, "on writes are kept%s%s",
+		           s->d->bare_tags ? ", tags without quotes" : "",
+		           s->d->whole_only ? ", but not on parts: large objects go whole" : "");
 	} else {
 		check_tell(s, "conditions", DIF_WARNING,
 		           "on writes are not kept: only one agent may publish here");

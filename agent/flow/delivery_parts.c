@@ -106,7 +106,8 @@ bool dif_upload_is_due(const struct dif_delivery *d, uint64_t size)
 {
 	const struct dif_caps *c = dif_instance_caps(d->to->store);
 	uint64_t part = part_size(c, size);
-	return size > c->put_max || (size > PARTS_ABOVE && part > 0 && fits_budget(d, part));
+	return size > c->put_max ||
+	       (size > PARTS_ABOVE && part > 0 && fits_budget(d, part) && !d->to->whole_only);
 }
 
 /* False: err. */

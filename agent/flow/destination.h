@@ -22,10 +22,11 @@ struct dif_destination {
 		held; /* key -> struct dif_held, memory of the destination; loaded from the state */
 	bool known; /* held was loaded or listed: a key that is not in it does not exist, as far as
 	               we know */
-	uint32_t fence; /* enum dif_fence */
-	bool bare_tags; /* conditions take the tag without its quotes (radosgw) */
-	bool busy;      /* a delivery is running: only one at a time */
-	bool gone;      /* its configuration was taken away: nothing more is delivered to it */
+	uint32_t fence;  /* enum dif_fence */
+	bool bare_tags;  /* conditions take the tag without its quotes (radosgw) */
+	bool whole_only; /* conditions are kept on puts, but not on parts (radosgw) */
+	bool busy;       /* a delivery is running: only one at a time */
+	bool gone;       /* its configuration was taken away: nothing more is delivered to it */
 
 	bool loaded;             /* from the state, once */
 	struct dif_link waiting; /* deliveries that wait for their turn */

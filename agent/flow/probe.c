@@ -1,9 +1,10 @@
-/* probe - one object, five questions:
+/* probe - one object, some questions:
  *
  *   create          -> it must work; where only the condition is refused, plainly
  *   create again    -> CONFLICT, else the condition was ignored
  *   wrong tag       -> CONFLICT, else the condition was ignored
  *   right tag       -> it must work, as it is or without its quotes
+ *   create in parts -> CONFLICT, else the condition was ignored there: only whole puts are fenced
  *   remove
  *
  * A conflict after an answer that was lost tells nothing: it may be our own write that is in the
@@ -22,13 +23,14 @@
 #include "base/parse.h"
 #include "flow/blob.h"
 #include "host/crypto.h"
+#include "host/secret.h"
 
 #define REMEMBER_MS ((int64_t)24 * 3600 * 1000)
 #define FACT "fence"
 #define TAG_MAX 4096
 #define ROUNDS_MAX 10 /* with a fifth of all answers lost, one probe in 200 comes to nothing */
 
-enum question { CREATE, PLAIN, AGAIN, WRONG, RIGHT, BARE, REMOVE };
+enum question { CREATE, PLAIN, AGAIN, WRONG, RIGHT, BARE, BEGIN, PART, JOIN, ABORT, REMOVE };
 
 struct dif_probe_run {
 	struct dif_destination *d;
@@ -39,21 +41,32 @@ struct dif_probe_run {
 	struct dif_op_run *op;
 	struct dif_arena arena;
 	const char *key, *tag;
-	struct dif_blob_bytes content;
+	struct dif_blob_bytes content, part_content;
 	struct dif_put put;
+	struct dif_part part;
+	const char *upload, *token; /* upload NULL: none is open */
+	size_t verdict;
 	struct dif_remove remove;
 	uint32_t rounds;
 	bool canceled, again;
 	struct dif_error err;
 };
 
+enum {
+	AS_IT_IS,
+	WITHOUT_QUOTES,
+	NOT_AT_ALL,
+	WHOLE_PUTS
+}; /* WHOLE_PUTS is added to the first two */
 static const struct {
 	const char *text;
 	uint32_t fence;
-	bool bare;
-} verdicts[] = {{"fenced", DIF_FENCED, false},
-                {"bare", DIF_FENCED, true},
-                {"unfenced", DIF_UNFENCED, false}};
+	bool bare, whole_only;
+} verdicts[] = {{"fenced", DIF_FENCED, false, false},
+                {"bare", DIF_FENCED, true, false},
+                {"unfenced", DIF_UNFENCED, false, false},
+                {"fenced, whole puts", DIF_FENCED, false, true},
+                {"bare, whole puts", DIF_FENCED, true, true}};
 
 bool dif_probe_recall(struct dif_destination *d, struct dif_state *state)
 {
@@ -67,6 +80,7 @@ bool dif_probe_recall(struct dif_destination *d, struct dif_state *state)
 		if (strcmp(value, verdicts[i].text) == 0) {
 			d->fence = verdicts[i].fence;
 			d->bare_tags = verdicts[i].bare;
+			d->whole_only = verdicts[i].whole_only;
 			found = true;
 		}
 	}
@@ -79,6 +93,7 @@ static void conclude(struct dif_probe_run *r, size_t verdict)
 {
 	r->d->fence = verdicts[verdict].fence;
 	r->d->bare_tags = verdicts[verdict].bare;
+	r->d->whole_only = verdicts[verdict].whole_only;
 	char *scope = dif_destination_scope(r->d);
 	if (r->state != NULL && scope != NULL) {
 		dif_state_put_fact(r->state, scope, FACT, verdicts[verdict].text);
@@ -93,6 +108,9 @@ static void end(struct dif_probe_run *r)
 	void (*done)(void *, const struct dif_error *) = r->done;
 	void *data = r->data;
 	struct dif_error err = r->err;
+	if (r->upload != NULL) {
+		dif_secret_drop(r->upload);
+	}
 	if (r->canceled) {
 		dif_error_set(&err, DIF_CANCELED, "canceled");
 	}
@@ -128,9 +146,32 @@ static const char *without_quotes(struct dif_probe_run *r)
 
 static void on_answer(void *data, const struct dif_outcome *out);
 
+static void ask_part(struct dif_probe_run *r, enum question q)
+{
+	static const enum dif_verb_id verbs[] = {[BEGIN] = DIF_PART_BEGIN,
+	                                         [PART] = DIF_PART_PUT,
+	                                         [JOIN] = DIF_PART_FINISH,
+	                                         [ABORT] = DIF_PART_ABORT};
+	r->put.if_tag = NULL;
+	r->put.if_absent = 1;
+	r->part = (struct dif_part){.put = &r->put, .upload = r->upload};
+	if (q == PART) {
+		r->part.blob = &r->part_content.blob;
+		r->part.number = 1;
+	} else if (q == JOIN) {
+		r->part.tokens = &r->token;
+		r->part.ntokens = 1;
+	}
+	r->op = dif_op_start(r->d->store, verbs[q], &r->part, 0, on_answer, r);
+}
+
 static void ask(struct dif_probe_run *r, enum question q)
 {
 	r->asking = q;
+	if (q >= BEGIN && q <= ABORT) {
+		ask_part(r, q);
+		return;
+	}
 	if (q == REMOVE) {
 		r->remove = (struct dif_remove){.keys = &r->key, .n = 1};
 		r->op = dif_op_start(r->d->store, DIF_REMOVE, &r->remove, 0, on_answer, r);
@@ -156,11 +197,16 @@ static void remember_tag(struct dif_probe_run *r, const struct dif_outcome *out)
 	r->tag = dif_arena_str(&r->arena, out->result.object.tag);
 }
 
-/* The verdict is there; only the object has to go. */
+/* What was put has to go; an upload that is open first. */
+static void tidy_up(struct dif_probe_run *r)
+{
+	ask(r, r->upload != NULL ? ABORT : REMOVE);
+}
+
 static void unfenced(struct dif_probe_run *r)
 {
-	conclude(r, 2);
-	ask(r, REMOVE);
+	conclude(r, NOT_AT_ALL);
+	tidy_up(r);
 }
 
 static void on_created(struct dif_probe_run *r, const struct dif_outcome *out)
@@ -184,7 +230,7 @@ static void on_conditional(struct dif_probe_run *r, const struct dif_outcome *ou
 		unfenced(r);
 	} else {
 		r->err = out->err;
-		ask(r, REMOVE);
+		tidy_up(r);
 	}
 }
 
@@ -193,15 +239,61 @@ static void on_right(struct dif_probe_run *r, const struct dif_outcome *out)
 	bool lost = out->err.cls == DIF_CONFLICT || out->err.cls == DIF_PERMANENT ||
 	            out->err.cls == DIF_NOT_FOUND;
 	if (out->err.cls == DIF_OK) {
-		conclude(r, r->asking == BARE ? 1 : 0);
-		ask(r, REMOVE);
+		r->verdict = r->asking == BARE ? WITHOUT_QUOTES : AS_IT_IS;
+		if (dif_instance_caps(r->d->store)->part_max > 0) {
+			ask(r, BEGIN);
+		} else {
+			conclude(r, r->verdict);
+			tidy_up(r);
+		}
 	} else if (lost && r->asking == RIGHT && without_quotes(r) != NULL) {
 		ask(r, BARE);
 	} else if (lost) {
 		unfenced(r);
 	} else {
 		r->err = out->err;
-		ask(r, REMOVE);
+		tidy_up(r);
+	}
+}
+
+static void keep_upload(struct dif_probe_run *r, const char *upload)
+{
+	r->upload = dif_arena_str(&r->arena, upload != NULL ? upload : "");
+	if (r->upload != NULL) {
+		dif_secret_add(r->upload);
+	}
+}
+
+static void forget_upload(struct dif_probe_run *r)
+{
+	if (r->upload != NULL) {
+		dif_secret_drop(r->upload);
+	}
+	r->upload = NULL;
+}
+
+/* The key is there, so an upload that must create it must be refused, at the latest at its end. */
+static void on_parts(struct dif_probe_run *r, const struct dif_outcome *out)
+{
+	enum dif_class cls = out->err.cls;
+	if (cls == DIF_OK && r->asking == BEGIN) {
+		keep_upload(r, out->result.upload);
+		ask(r, PART);
+	} else if (cls == DIF_OK && r->asking == PART) {
+		r->token = dif_arena_str(&r->arena, out->result.token);
+		ask(r, JOIN);
+	} else if (cls == DIF_CONFLICT) {
+		conclude(r, r->verdict);
+		tidy_up(r);
+	} else if (cls == DIF_OK || cls == DIF_PERMANENT || cls == DIF_NOT_FOUND) {
+		if (cls == DIF_OK) {
+			forget_upload(r); /* it has become the object */
+		}
+		conclude(r, r->verdict + WHOLE_PUTS);
+		tidy_up(r);
+	} else {
+		r->err = out->err;
+		tidy_up(r);
 	}
 }
 
@@ -242,7 +334,7 @@ static void on_doubt(struct dif_probe_run *r)
 		              "answers get lost",
 		              dif_instance_name(r->d->store));
 	}
-	ask(r, REMOVE);
+	tidy_up(r);
 }
 
 static void on_removed(struct dif_probe_run *r)
@@ -261,6 +353,9 @@ static void on_answer(void *data, const struct dif_outcome *out)
 	r->op = NULL;
 	if (r->canceled) {
 		end(r);
+	} else if (r->asking == ABORT) {
+		forget_upload(r);
+		ask(r, REMOVE);
 	} else if (r->asking == REMOVE) {
 		on_removed(r);
 	} else if (out->unknown && out->err.cls == DIF_CONFLICT) {
@@ -269,8 +364,10 @@ static void on_answer(void *data, const struct dif_outcome *out)
 		on_first(r, out);
 	} else if (r->asking <= WRONG) {
 		on_conditional(r, out);
-	} else {
+	} else if (r->asking <= BARE) {
 		on_right(r, out);
+	} else {
+		on_parts(r, out);
 	}
 }
 
@@ -283,7 +380,7 @@ struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_stat
 	if (r == NULL) {
 		return NULL;
 	}
-	dif_arena_init(&r->arena, 16 * TAG_MAX, false);
+	dif_arena_init(&r->arena, 32 * TAG_MAX, true);
 	r->d = d;
 	r->state = state;
 	r->done = done;
@@ -293,7 +390,10 @@ struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_stat
 		free(r);
 		return NULL;
 	}
-	dif_blob_of_bytes(&r->content, content, sizeof content - 1, dif_instance_caps(d->store));
+	const struct dif_caps *caps = dif_instance_caps(d->store);
+	const struct dif_caps of_part = {.digests = {caps->part_digest}};
+	dif_blob_of_bytes(&r->content, content, sizeof content - 1, caps);
+	dif_blob_of_bytes(&r->part_content, content, sizeof content - 1, &of_part);
 	ask(r, CREATE);
 	return r;
 }

@@ -3,8 +3,9 @@
  *
  * On an object below .difusor/: create; create again must be refused; replace with a wrong tag
  * must be refused; replace with the right tag, as it is, then without its quotes, must work, and
- * that form is remembered. The object is removed again. The verdict is a fact in the state for 24
- * h.
+ * that form is remembered. Where the store takes parts, an upload that must create the key must be
+ * refused too, or large objects go there by whole puts. The object is removed again. The verdict is
+ * a fact in the state for 24 h.
  */
 #ifndef DIF_FLOW_PROBE_H
 #define DIF_FLOW_PROBE_H
@@ -12,12 +13,12 @@
 #include "flow/destination.h"
 #include "flow/state.h"
 
-/* True where the state remembers a verdict: then fence and bare_tags are set. */
+/* True where the state remembers a verdict: then fence, bare_tags and whole_only are set. */
 bool dif_probe_recall(struct dif_destination *d, struct dif_state *state);
 
 struct dif_probe_run;
-/* Tries it. Sets destination->fence and bare_tags, then calls done once, on the loop, never before
- * this returns. err: cls OK also for an unfenced store; else why nothing is known (unreachable, may
+/* Tries it. Sets destination->fence, bare_tags and whole_only, then calls done once, on the loop,
+ * never before this returns. err: cls OK also for an unfenced store; else why nothing is known (unreachable, may
  * not write). state NULL: not remembered. deadline_ms: of each request. NULL: out of memory, done
  * is not called. */
 struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_state *state,

@@ -3,6 +3,8 @@
 	180000 /* five gigabytes of zeros are read on a machine that does other things */
 #include "world.h"
 
+#include "flow/delivery_private.h"
+
 #define MIB (1u << 20)
 #define BUDGET (8u * MIB)
 #define PART (256u << 10)
@@ -47,6 +49,16 @@ struct big {
 	char *text;
 };
 
+/* Known already, so that the probe's own upload is not among what is counted. */
+static void know_conditions(struct world *w, const char *verdict)
+{
+	for (uint32_t i = 0; i < DESTINATIONS; i++) {
+		char *scope = dif_destination_scope(&w->destinations[i]);
+		assert_true(dif_state_put_fact(w->setup.state, scope, "fence", verdict));
+		free(scope);
+	}
+}
+
 /* A cut with one object that is put in parts, the last of them small. */
 static struct big big_new(uint64_t budget)
 {
@@ -56,6 +68,7 @@ static struct big big_new(uint64_t budget)
 		b.w->store[i]->caps = in_parts;
 		b.w->store[i]->parts.all = BIG_PARTS;
 	}
+	know_conditions(b.w, "fenced");
 	b.s = b.w->store[0];
 	b.c = world_cut(b.w, 100, files, DIF_LEN(files));
 	return b;
@@ -444,6 +457,25 @@ TEST(what_no_store_takes_is_told)
 	big_free(&b);
 }
 
+/* flow/probe found that the store joins parts whatever the condition says. */
+TEST(where_parts_are_not_fenced_only_what_must_goes_in_parts)
+{
+	UNUSED_STATE;
+	struct big b = big_new(BUDGET);
+	struct dif_delivery *d = calloc(1, sizeof *d);
+	assert_non_null(d);
+	b.s->caps.put_max = 5ull << 30;
+	b.s->caps.part_count = 100000;
+	d->to = &b.w->destinations[0];
+	d->job.spool = b.w->setup.spool;
+	assert_true(dif_upload_is_due(d, 65 * MIB));
+	b.w->destinations[0].whole_only = true;
+	assert_false(dif_upload_is_due(d, 65 * MIB));
+	assert_true(dif_upload_is_due(d, (5ull << 30) + 1));
+	free(d);
+	big_free(&b);
+}
+
 /* Two destinations, three large objects and many small ones, and memory for five parts. */
 TEST(the_budget_is_never_exceeded)
 {
@@ -575,6 +607,7 @@ int main(void)
 		cmocka_unit_test(what_no_store_takes_is_told),
 		cmocka_unit_test(the_budget_is_never_exceeded),
 		cmocka_unit_test(a_stuck_upload_leaves_the_others_their_share),
+		cmocka_unit_test(where_parts_are_not_fenced_only_what_must_goes_in_parts),
 		cmocka_unit_test(five_gigabytes_take_no_more_memory_than_the_budget),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
