@@ -6,8 +6,9 @@
  * The object is read once, in order, slice by slice out of the spool's budget; one slice is read
  * while the parts before it are on their way. Nobody sees anything before the finish, which is made
  * under the condition of a put; so whatever goes wrong before it is a put that did not happen. The
- * key is looked at right before: some stores keep conditions of a put but not of a finish (radosgw),
- * and minutes have passed since the condition was made.
+ * key is looked at right before: some stores keep conditions of a put but not of a finish
+ * (radosgw), and minutes have passed since the condition was made. Where flow/probe found that,
+ * parts are for what cannot go whole.
  *
  * A part that arrived damaged is sent again, and one of which the store took a beginning goes on
  * behind it. An upload that the store has lost is a lost condition to the caller: he looks at the

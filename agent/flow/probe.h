@@ -18,9 +18,9 @@ bool dif_probe_recall(struct dif_destination *d, struct dif_state *state);
 
 struct dif_probe_run;
 /* Tries it. Sets destination->fence, bare_tags and whole_only, then calls done once, on the loop,
- * never before this returns. err: cls OK also for an unfenced store; else why nothing is known (unreachable, may
- * not write). state NULL: not remembered. deadline_ms: of each request. NULL: out of memory, done
- * is not called. */
+ * never before this returns. err: cls OK also for an unfenced store; else why nothing is known
+ * (unreachable, may not write). state NULL: not remembered. deadline_ms: of each request. NULL: out
+ * of memory, done is not called. */
 struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_state *state,
                                       void (*done)(void *data, const struct dif_error *err),
                                       void *data);
