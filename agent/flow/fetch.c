@@ -345,6 +345,11 @@ struct dif_fetch *dif_fetch_start(const struct dif_fetch_job *job,
 	}
 	f->out.whole = job->whole;
 	f->asked = job->whole ? 0 : f->out.have;
+	if (ftruncate(f->fd, (off_t)f->asked) == -1) { /* of another version, or behind a gap */
+		dif_error_set(err, DIF_PERMANENT, "could not write '%s': %s", job->path,
+		              strerror(errno));
+		goto fail;
+	}
 	f->began = f->since = dif_steady_ms();
 	go_on(f);
 	return f;

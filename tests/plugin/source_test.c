@@ -350,6 +350,26 @@ TEST(ranges_side_by_side_bring_every_byte)
 	end();
 }
 
+TEST(what_an_earlier_version_left_behind_its_end_is_cut_off)
+{
+	UNUSED_STATE;
+	char path[4200];
+	begin(1000);
+	server.side = fitting_side();
+	open_source("sha256", "{url}.sha256");
+	(void)snprintf(path, sizeof path, "%s/incoming/ine.zip.part", config.state);
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	for (int i = 0; i < 2000; i++) {
+		assert_int_equal(fputc('x', f), 'x');
+	}
+	(void)fclose(f);
+	WAIT_FOR(arrivals == 1);
+	assert_memory_equal(arrived_sha256, server.side, 64);
+	assert_int_equal(server.gets, 1); /* not by a second try */
+	end();
+}
+
 TEST(a_package_replaced_in_mid_read_is_read_again)
 {
 	UNUSED_STATE;
@@ -514,6 +534,7 @@ int main(void)
 		cmocka_unit_test(of_a_server_without_versions_the_digest_tells_what_is_new),
 		cmocka_unit_test(a_cut_costs_one_range),
 		cmocka_unit_test(ranges_side_by_side_bring_every_byte),
+		cmocka_unit_test(what_an_earlier_version_left_behind_its_end_is_cut_off),
 		cmocka_unit_test(a_package_replaced_in_mid_read_is_read_again),
 		cmocka_unit_test(a_wrong_digest_is_read_again_five_times_and_then_left_alone),
 		cmocka_unit_test(without_the_digest_that_is_required_nothing_is_read),
