@@ -51,38 +51,26 @@ static const struct dif_fault faults[] = {
 
 /* 301, 307 and 400 AuthorizationHeaderMalformed mean that the bucket lives elsewhere; a HEAD tells
  * it only by a header. */
-static const char *elsewhere(struct dif_op *op, const struct dif_reply *r, const struct dif_node *e)
+static void explain(struct dif_op *op, const struct dif_reply *r, const char **code,
+                    const char **what)
 {
 	const struct s3 *s = op->self;
+	const struct dif_node *e = aws_explain(op, r, code, what);
+	const char *endpoint = host->str(host->get(e, "Endpoint"));
 	const char *region = host->field(r, "x-amz-bucket-region", 0);
 	if (region == NULL || *region == '\0') {
 		region = host->str(host->get(e, "Region"));
 	}
-	const char *endpoint = host->str(host->get(e, "Endpoint"));
-	if (r->status != 301 && r->status != 307 && r->status != 400) {
-		return NULL;
-	}
-	if (*region != '\0' && strcmp(region, s->region) != 0) {
-		return host->fmt(op, "bucket '%s' is in region '%.64s', not '%s': set region",
-		                 s->bucket, region, s->region);
-	}
-	if (r->status == 400) {
-		return NULL;
-	}
-	return *endpoint != '\0'
-	               ? host->fmt(op, "bucket '%s' must be addressed as '%.255s': set endpoint",
-	                           s->bucket, endpoint)
-	               : host->fmt(op, "bucket '%s' is somewhere else: set region and endpoint",
-	                           s->bucket);
-}
-
-static void explain(struct dif_op *op, const struct dif_reply *r, const char **code,
-                    const char **what)
-{
-	const struct dif_node *e = aws_explain(op, r, code, what);
-	const char *hint = elsewhere(op, r, e);
-	if (hint != NULL) {
-		*what = hint;
+	bool moved = r->status == 301 || r->status == 307;
+	if ((moved || r->status == 400) && *region != '\0' && strcmp(region, s->region) != 0) {
+		*what = host->fmt(op, "bucket '%s' is in region '%.64s', not '%s': set region",
+		                  s->bucket, region, s->region);
+	} else if (moved && *endpoint != '\0') {
+		*what = host->fmt(op, "bucket '%s' must be addressed as '%.255s': set endpoint",
+		                  s->bucket, endpoint);
+	} else if (moved) {
+		*what = host->fmt(op, "bucket '%s' is somewhere else: set region and endpoint",
+		                  s->bucket);
 	}
 }
 

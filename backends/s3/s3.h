@@ -48,6 +48,8 @@ void s3_add_conditions(struct aws_call *c, const struct dif_put *in);
 bool s3_sign_body(struct dif_op *op, struct aws_call *c, const struct dif_blob *b);
 /* True: the condition was lost to a key that is gone, and the op has failed. */
 bool s3_is_lost(struct dif_op *op, const struct dif_reply *r, const struct dif_put *in);
+/* The MD5 that a tag may be; .p NULL: it is none. */
+struct dif_bytes s3_tag_md5(struct dif_op *op, const char *tag);
 /* Tag, type, digests and the like from the header of a reply. */
 void s3_describe(struct dif_op *op, const struct dif_reply *r, struct dif_object *o);
 

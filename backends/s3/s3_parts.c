@@ -75,10 +75,29 @@ void s3_part_put(struct dif_op *op)
 
 /* --- finish --- */
 
-/* Some write the tag here without the quotes that it has everywhere else. */
-static const char *quoted(struct dif_op *op, const char *tag)
+/* The tag that the object has: the MD5 over those of the parts, and how many they are. "": they are
+ * no MD5. */
+static const char *joined_tag(struct dif_op *op, const struct dif_part *in)
 {
-	return *tag == '"' || *tag == '\0' ? tag : host->fmt(op, "\"%s\"", tag);
+	struct dif_text *t = host->text(op);
+	for (uint32_t i = 0; i < in->ntokens; i++) {
+		struct dif_bytes md5 = s3_tag_md5(op, in->tokens[i]);
+		if (md5.p == NULL) {
+			return "";
+		}
+		host->add_bytes(t, md5.p, md5.n);
+	}
+	struct dif_bytes all = host->hash(op, DIF_MD5, host->end(t));
+	return host->fmt(op, "\"%s-%u\"", host->enc(op, DIF_HEX, all.p, all.n), in->ntokens);
+}
+
+/* Ceph leaves the tag out here, others its quotes. */
+static const char *finished_tag(struct dif_op *op, const struct dif_part *in, const char *tag)
+{
+	if (*tag == '\0') {
+		return joined_tag(op, in);
+	}
+	return *tag == '"' ? tag : host->fmt(op, "\"%s\"", tag);
 }
 
 static void on_finished(struct dif_op *op, const struct dif_reply *r)
@@ -95,7 +114,7 @@ static void on_finished(struct dif_op *op, const struct dif_reply *r)
 	if (t == NULL) {
 		return;
 	}
-	const char *tag = quoted(op, host->str(host->get(t, "ETag")));
+	const char *tag = finished_tag(op, in, host->str(host->get(t, "ETag")));
 	if (*tag == '\0') {
 		host->refuse(op, r, "", "the reply tells no ETag");
 		return;

@@ -108,17 +108,11 @@ void s3_probe(struct dif_op *op)
 /* The number that s begins with; UINT64_MAX: none. */
 static uint64_t decimal(const char *s)
 {
-	uint64_t n = 0;
-	if (s == NULL || *s < '0' || *s > '9') {
-		return UINT64_MAX;
-	}
-	for (; *s >= '0' && *s <= '9'; s++) {
-		if (n > (INT64_MAX - 9) / 10) {
-			return UINT64_MAX;
-		}
+	uint64_t n = s != NULL && *s >= '0' && *s <= '9' ? 0 : UINT64_MAX;
+	for (; n <= (INT64_MAX - 9) / 10 && *s >= '0' && *s <= '9'; s++) {
 		n = n * 10 + (uint64_t)(*s - '0');
 	}
-	return n;
+	return n != UINT64_MAX && *s >= '0' && *s <= '9' ? UINT64_MAX : n;
 }
 
 /* Of the whole object: "bytes 0-9/443" tells it behind the slash. UINT64_MAX: not told. */
@@ -140,14 +134,19 @@ static void add_digest(struct dif_object *o, uint32_t digest, struct dif_bytes b
 	}
 }
 
+struct dif_bytes s3_tag_md5(struct dif_op *op, const char *tag)
+{
+	return strlen(tag) == 34 ? host->dec(op, DIF_HEX, host->fmt(op, "%.32s", tag + 1))
+	                         : (struct dif_bytes){NULL, 0};
+}
+
 /* An ETag of 32 hex digits is the MD5, unless a key of KMS or of the customer is in play. */
 static void add_tag_digest(struct dif_op *op, const struct dif_reply *r, struct dif_object *o)
 {
 	const char *sse = host->field(r, "x-amz-server-side-encryption", 0);
 	bool own_key = host->field(r, "x-amz-server-side-encryption-customer-algorithm", 0) != NULL;
-	if (strlen(o->tag) == 34 && !own_key && (sse == NULL || strcmp(sse, "AES256") == 0)) {
-		const char *hex = host->fmt(op, "%.32s", o->tag + 1);
-		add_digest(o, DIF_MD5, host->dec(op, DIF_HEX, hex), 16);
+	if (!own_key && (sse == NULL || strcmp(sse, "AES256") == 0)) {
+		add_digest(o, DIF_MD5, s3_tag_md5(op, o->tag), 16);
 	}
 }
 
@@ -211,13 +210,10 @@ static void ask_object(struct dif_op *op, const char *method)
 	struct aws_call c = s3_call(op, method, s3_key_path(op, in->key));
 	aws_field(&c, "if-match", in->if_tag);
 	aws_field(&c, "if-none-match", in->unless_tag);
-	if (in->length > 0) {
-		aws_field(&c, "range",
-		          host->fmt(op, "bytes=%llu-%llu", (unsigned long long)in->offset,
-		                    (unsigned long long)(in->offset + in->length - 1)));
-	} else if (in->offset > 0) {
-		aws_field(&c, "range",
-		          host->fmt(op, "bytes=%llu-", (unsigned long long)in->offset));
+	if (in->length > 0 || in->offset > 0) {
+		unsigned long long from = in->offset, last = in->offset + in->length - 1;
+		const char *to = in->length > 0 ? host->fmt(op, "%llu", last) : "";
+		aws_field(&c, "range", host->fmt(op, "bytes=%llu-%s", from, to));
 	}
 	if (s->guard != NULL && s->guard->digest != DIF_MD5) {
 		aws_field(&c, "x-amz-checksum-mode", "ENABLED");

@@ -53,27 +53,21 @@ void s3_add_conditions(struct aws_call *c, const struct dif_put *in)
 	aws_field(c, "if-none-match", in->if_absent ? "*" : NULL);
 }
 
-static bool knows(struct dif_op *op, const struct dif_blob *b, uint32_t digest)
+/* NULL: it is not known, and the op has failed. */
+static const char *digest(struct dif_op *op, const struct dif_blob *b, uint32_t id, uint32_t enc)
 {
-	if ((b->has & DIF_HAS(digest)) != 0) {
-		return true;
+	if ((b->has & DIF_HAS(id)) == 0) {
+		host->fail(op, DIF_PERMANENT, "", "the digest that guards the upload is not known");
+		return NULL;
 	}
-	host->fail(op, DIF_PERMANENT, "", "the digest that guards the upload is not known");
-	return false;
+	return host->enc(op, enc, b->digest[id].p, b->digest[id].n);
 }
 
 bool s3_sign_body(struct dif_op *op, struct aws_call *c, const struct dif_blob *b)
 {
 	const struct s3 *s = op->self;
-	c->payload = "UNSIGNED-PAYLOAD";
-	if (s->unsigned_payload) {
-		return true;
-	}
-	if (!knows(op, b, DIF_SHA256)) {
-		return false;
-	}
-	c->payload = host->enc(op, DIF_HEX, b->digest[DIF_SHA256].p, 32);
-	return true;
+	c->payload = s->unsigned_payload ? "UNSIGNED-PAYLOAD" : digest(op, b, DIF_SHA256, DIF_HEX);
+	return c->payload != NULL;
 }
 
 void s3_put(struct dif_op *op)
@@ -88,11 +82,11 @@ void s3_put(struct dif_op *op)
 	s3_add_headers(op, &c, in);
 	s3_add_conditions(&c, in);
 	if (s->guard != NULL) {
-		if (!knows(op, b, s->guard->digest)) {
+		const char *value = digest(op, b, s->guard->digest, DIF_BASE64);
+		if (value == NULL) {
 			return;
 		}
-		struct dif_bytes d = b->digest[s->guard->digest];
-		aws_field(&c, s->guard->field, host->enc(op, DIF_BASE64, d.p, d.n));
+		aws_field(&c, s->guard->field, value);
 	}
 	if (s3_sign_body(op, &c, b)) {
 		s3_send(op, &c, on_put);

@@ -71,6 +71,7 @@ void parts_make_one_object(void **state_of_test)
 	}
 	const struct store_out *out = finish_parts();
 	check_ok(out);
+	assert_int_equal(out->attempts, 1); /* its answer was understood */
 	char tag[256];
 	(void)snprintf(tag, sizeof tag, "%s", out->object.tag);
 	out = store_get(st, &(struct dif_get){.key = parts.put.key});

@@ -167,7 +167,7 @@ TEST(the_last_request_names_the_parts_and_the_condition)
 	assert_int_equal(out->object.has, 0); /* it is no MD5 */
 	check_signature(0);
 	end();
-	/* Ceph leaves the quotes out here, and nowhere else */
+	/* some leave the quotes out here, and nowhere else */
 	begin_with("");
 	object.if_absent = 1;
 	expect(&(struct script_want){.method = "POST", .fields = {"if-none-match: *"}},
@@ -175,6 +175,24 @@ TEST(the_last_request_names_the_parts_and_the_condition)
 	out = finish();
 	check_ok(out);
 	assert_string_equal(out->object.tag, "\"x-2\"");
+	end();
+}
+
+/* Ceph says only that it is done. MD5 over the digests of "hello" and " world", and how many. */
+TEST(a_tag_that_is_not_told_is_made_of_those_of_the_parts)
+{
+	UNUSED_STATE;
+	static const char *const tokens[] = {"\"5d41402abc4b2a76b9719d911017c592\"",
+	                                     "\"b7913aa15c43be7d534b4eec6e99e8a0\""};
+	begin_with("");
+	in.upload = UPLOAD;
+	in.tokens = tokens;
+	in.ntokens = 2;
+	expect(&(struct script_want){.method = "POST"},
+	       &(struct script_reply){.status = 200, .body = FINISHED("")});
+	const struct store_out *out = run_part(DIF_PART_FINISH);
+	check_ok(out);
+	assert_string_equal(out->object.tag, "\"a56979024342128ecebc884e3442121b-2\"");
 	end();
 }
 
@@ -338,6 +356,7 @@ int main(void)
 		cmocka_unit_test(a_part_whose_answer_was_lost_is_sent_again),
 		cmocka_unit_test(without_a_signature_over_the_bytes_no_digest_is_asked_for),
 		cmocka_unit_test(the_last_request_names_the_parts_and_the_condition),
+		cmocka_unit_test(a_tag_that_is_not_told_is_made_of_those_of_the_parts),
 		cmocka_unit_test(an_error_that_comes_with_200_is_an_error),
 		cmocka_unit_test(a_lost_condition_is_a_conflict),
 		cmocka_unit_test(an_upload_that_is_gone_is_told_as_such),
