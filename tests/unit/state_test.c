@@ -417,7 +417,8 @@ TEST(the_queue_is_bounded)
 		put_held(s, "eu", sha(i), 1);
 	}
 	struct dif_state *reader = open_state(DIF_STATE_READ);
-	assert_true(held(reader, "eu") >= 40000);
+	/* At most one full queue waits while another is being committed. */
+	assert_true(held(reader, "eu") >= 45000 - 2 * 20000);
 	close_state(reader);
 	close_state(s);
 }
