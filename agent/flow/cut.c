@@ -47,6 +47,7 @@ struct dif_cut_run {
 	enum dif_cut_step step;
 	uint64_t done, of;
 	bool repair, repeated, whole, archive_only, superseded, canceled, ending, written;
+	bool outrun; /* a repair past the barrier: a newer cut was published elsewhere meanwhile */
 	int exit;
 	struct dif_error err;
 };
@@ -139,7 +140,12 @@ static void out_of_memory(struct dif_cut_run *r)
 static void on_cut(void *data, const struct dif_cut *c)
 {
 	struct dif_cut_run *r = data;
-	if (c->status == DIF_CUT_LIVE && strcmp(c->order.sha256, r->cut.order.sha256) != 0) {
+	if (c->status != DIF_CUT_LIVE) {
+		return;
+	}
+	int order = dif_order_compare(&c->order, &r->cut.order);
+	r->outrun = r->outrun || order > 0;
+	if (order < 0) {
 		struct dif_cut older = *c;
 		older.status = DIF_CUT_SUPERSEDED;
 		dif_state_put_cut(r->setup->state, &older);
@@ -181,8 +187,8 @@ static void on_published(void *data, struct dif_publication *p)
 	sum(r, &whole, &changes);
 	if (whole > 0 && mark(r)) {
 		r->cut.published = r->cut.published ? r->cut.published : dif_wall_ms();
-		put_cut(r, DIF_CUT_LIVE);
 		dif_state_cuts(r->setup->state, CUTS_MAX, on_cut, r);
+		put_cut(r, r->outrun ? DIF_CUT_SUPERSEDED : DIF_CUT_LIVE);
 	}
 	r->exit = dif_publication_exit(p);
 	first_failure(r);
@@ -498,18 +504,6 @@ static void on_check(struct dif_work *w)
 
 /* --- whole already? --- */
 
-static bool has_doubt(const struct dif_destination *d)
-{
-	const char *key = NULL;
-	void *value = NULL;
-	for (size_t at = 0; dif_map_next(&d->held, &at, &key, &value);) {
-		if (((const struct dif_held *)value)->unknown) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* *due: an orphan's time has come. */
 static bool is_whole(struct dif_cut_run *r, struct dif_destination *d, bool *due)
 {
@@ -523,7 +517,8 @@ static bool is_whole(struct dif_cut_run *r, struct dif_destination *d, bool *due
 	dif_destination_fingerprint(d, r->setup->config->classes, r->setup->config->nclasses,
 	                            print);
 	int n = snprintf(expected, sizeof expected, "%s %s ", r->live.order.sha256, print);
-	if (fact == NULL || strncmp(fact, expected, (size_t)n) != 0 || has_doubt(d)) {
+	if (fact == NULL || strncmp(fact, expected, (size_t)n) != 0 ||
+	    dif_destination_has_doubt(d)) {
 		return false;
 	}
 	*due = *due || (dif_parse_int(fact + n, 1, INT64_MAX, &when) && when <= dif_wall_ms());

@@ -170,6 +170,18 @@ void dif_destination_doubt(struct dif_destination *d, struct dif_state *state,
 	dif_manifest_unref(m);
 }
 
+bool dif_destination_has_doubt(const struct dif_destination *d)
+{
+	const char *key = NULL;
+	void *value = NULL;
+	for (size_t at = 0; dif_map_next(&d->held, &at, &key, &value);) {
+		if (((const struct dif_held *)value)->unknown) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void print(struct dif_buf *b, const char *s)
 {
 	dif_buf_add(b, s ? s : "\1", s ? strlen(s) + 1 : 2);

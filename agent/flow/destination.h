@@ -58,6 +58,8 @@ const struct dif_held *dif_destination_held(const struct dif_destination *d, con
 /* Copies h in, in the place of what was there; earlier pointers to it die. NULL: out of memory,
  * then nothing is known of that key and it is rewritten. */
 const struct dif_held *dif_destination_keep(struct dif_destination *d, const struct dif_held *h);
+/* A write of some key may be outstanding. */
+bool dif_destination_has_doubt(const struct dif_destination *d);
 void dif_destination_forget(struct dif_destination *d, const char *key); /* NULL: all */
 
 /* "destination:NAME", the scope of its facts. Malloc'ed; NULL: out of memory. */

@@ -303,6 +303,58 @@ TEST(a_repair_without_any_cut_has_nothing_to_do)
 	close_world(w);
 }
 
+static bool is_at_the_entry_page(void *data)
+{
+	struct dif_instance *s = data;
+	for (struct dif_link *l = s->queue.next; l != &s->queue; l = l->next) {
+		const struct dif_op_run *r = DIF_ENTRY(l, struct dif_op_run, link);
+		if (r->verb == DIF_PUT && strcmp(mem_put_of(r)->key, "index.html") == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+TEST(a_repair_that_ends_after_a_newer_cut_does_not_take_its_place)
+{
+	UNUSED_STATE;
+	struct world *w = world_with_archive();
+	const uint32_t eu = 0, us = 1;
+	char path[600];
+	snprintf(path, sizeof path, "%s/one.zip", w->folder);
+	world_write(path, first, DIF_LEN(first));
+	struct dif_cut_job one = {
+		.setup = &w->setup, .file = path, .name = "one.zip", .only = &eu, .nonly = 1};
+	assert_int_equal(run(w, &one).exit, 0);
+
+	w->store[us]->stuck = "index.html"; /* past the barrier nothing newer ends it */
+	struct dif_cut_job alone = {.setup = &w->setup, .only = &us, .nonly = 1};
+	struct ended repaired = {.w = w};
+	assert_non_null(dif_cut_repair(&alone, &events, &repaired));
+	world_until(w, is_at_the_entry_page, w->store[us]);
+	snprintf(path, sizeof path, "%s/two.zip", w->folder);
+	world_write(path, second, DIF_LEN(second));
+	struct dif_cut_job two = {
+		.setup = &w->setup, .file = path, .name = "two.zip", .only = &eu, .nonly = 1};
+	assert_int_equal(run(w, &two).exit, 0);
+	check_cuts(w, "two.zip:1 one.zip:2 ");
+	w->store[us]->stuck = NULL;
+	mem_wake(w->store[us]);
+	world_wait(w);
+	assert_int_equal(repaired.exit, 0);
+	check_text(w->store[us], "index.html", first[0].text);
+	check_cuts(w, "two.zip:1 one.zip:2 ");
+
+	struct dif_cut_job all = {.setup = &w->setup};
+	struct ended e = {.w = w};
+	assert_non_null(dif_cut_repair(&all, &events, &e));
+	world_wait(w);
+	assert_int_equal(e.exit, 0);
+	check_text(w->store[eu], "index.html", second[0].text);
+	check_text(w->store[us], "index.html", second[0].text);
+	close_world(w);
+}
+
 TEST(a_canceled_cut_ends)
 {
 	UNUSED_STATE;
@@ -454,6 +506,7 @@ int main(void)
 		cmocka_unit_test(a_dry_run_leaves_no_trace),
 		cmocka_unit_test(a_destination_that_missed_a_cut_is_repaired_alone),
 		cmocka_unit_test(a_repair_without_any_cut_has_nothing_to_do),
+		cmocka_unit_test(a_repair_that_ends_after_a_newer_cut_does_not_take_its_place),
 		cmocka_unit_test(a_canceled_cut_ends),
 		cmocka_unit_test(numbers_come_from_names_and_json),
 		cmocka_unit_test(an_audit_finds_what_is_wrong_and_nothing_else),
