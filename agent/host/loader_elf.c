@@ -1,8 +1,10 @@
 /* loader_elf - what a plug-in's file may say before it is loaded.
  *
  * What is read is what the dynamic loader will read: the program headers and the dynamic segment,
- * never the section headers, which may be missing or tell another story. Every relocation's symbol
- * must lie inside the table that was checked, so nothing can be bound behind its back.
+ * never the section headers, which may be missing or tell another story. It reads by addresses, so
+ * the dynamic segment is looked up by its address, and no two segments may lie on one page, where
+ * the later one would hide the other. Every relocation's symbol must lie inside the table that was
+ * checked, so nothing can be bound behind its back.
  */
 #include <elf.h>
 #include <inttypes.h>
@@ -30,6 +32,7 @@
 #endif
 
 #define SEGMENTS_MAX 64
+#define PAGE 4096u /* the smallest there is */
 #define DYNAMIC_MAX 512
 #define SYMBOLS_MAX 100000u
 
@@ -103,8 +106,17 @@ static bool check_header(struct image *im, Elf64_Ehdr *eh)
 	return true;
 }
 
+/* The loader maps whole pages, in this order. */
+static bool is_apart(const struct image *im, const Elf64_Phdr *h)
+{
+	const Elf64_Phdr *before = im->nloads > 0 ? &im->loads[im->nloads - 1] : NULL;
+	uint64_t end = before != NULL ? before->p_vaddr + before->p_memsz : 0;
+	return h->p_vaddr / PAGE >= end / PAGE + (end % PAGE != 0);
+}
+
 static bool read_segments(struct image *im, const Elf64_Ehdr *eh)
 {
+	uint64_t address = 0;
 	for (uint16_t i = 0; i < eh->e_phnum; i++) {
 		Elf64_Phdr h;
 		uint64_t at = eh->e_phoff + (uint64_t)i * sizeof h;
@@ -117,18 +129,22 @@ static bool read_segments(struct image *im, const Elf64_Ehdr *eh)
 			if (!inside) {
 				return refuse(im, "it is cut off");
 			}
+			if (!is_apart(im, &h)) {
+				return refuse(im, "its segments overlap");
+			}
 			im->loads[im->nloads++] = h;
 		} else if (h.p_type == PT_DYNAMIC) {
 			if (!inside || im->dynamic_size != 0) {
 				return refuse(im, "its dynamic segment is malformed");
 			}
-			im->dynamic = h.p_offset;
+			address = h.p_vaddr;
 			im->dynamic_size = h.p_filesz;
 		} else if (h.p_type == PT_GNU_STACK && (h.p_flags & PF_X) != 0) {
 			return refuse(im, "it asks for an executable stack");
 		}
 	}
-	return im->dynamic_size != 0 || refuse(im, "it has no dynamic segment");
+	return (im->dynamic_size != 0 && locate(im, address, im->dynamic_size, &im->dynamic)) ||
+	       refuse(im, "it has no dynamic segment");
 }
 
 /* --- the dynamic segment --- */

@@ -1,6 +1,7 @@
 #include "support.h"
 
 #include <dirent.h>
+#include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -246,6 +247,56 @@ TEST(any_cut_of_a_library_is_refused)
 	free(p);
 }
 
+static Elf64_Phdr *segment(char *p, uint32_t type)
+{
+	Elf64_Ehdr *eh = (Elf64_Ehdr *)(void *)p;
+	Elf64_Phdr *h = (Elf64_Phdr *)(void *)(p + eh->e_phoff);
+	for (uint16_t i = 0; i < eh->e_phnum; i++) {
+		if (h[i].p_type == type) {
+			return &h[i];
+		}
+	}
+	fail_msg("there is no segment of type %u", type);
+	return NULL;
+}
+
+/* The dynamic loader goes by addresses: what lies at the segment's offset in the file is nothing to
+ * it. */
+TEST(the_dynamic_segment_is_the_one_that_will_be_used)
+{
+	UNUSED_STATE;
+	size_t n = 0;
+	char *good = slurp("good", &n), *p = malloc(2 * n);
+	const Elf64_Phdr was = *segment(good, PT_DYNAMIC);
+	memcpy(p, good, n);
+	memcpy(p + n, good + was.p_offset, was.p_filesz);
+	segment(p, PT_DYNAMIC)->p_offset = n;
+	Elf64_Dyn *real = (Elf64_Dyn *)(void *)(p + was.p_offset);
+	while (real->d_tag != DT_NULL) {
+		real++;
+	}
+	real->d_tag = DT_RUNPATH;
+	assert_false(dif_elf_check(p, 2 * n, &err));
+	assert_non_null(strstr(err.text, "RUNPATH"));
+	free(p);
+	free(good);
+}
+
+TEST(segments_that_cover_each_other_are_refused)
+{
+	UNUSED_STATE;
+	size_t n = 0;
+	char *p = slurp("good", &n);
+	Elf64_Phdr *first = segment(p, PT_LOAD), *last = first;
+	for (Elf64_Phdr *h = first; h->p_type == PT_LOAD; h++) {
+		last = h;
+	}
+	last->p_vaddr = first->p_vaddr;
+	assert_false(dif_elf_check(p, n, &err));
+	assert_string_equal(err.text, "its segments overlap");
+	free(p);
+}
+
 /* xorshift: the same mutations in every run. */
 static uint32_t next_number(uint32_t *state)
 {
@@ -288,6 +339,8 @@ int main(void)
 		ONE(folders_that_others_may_write_are_refused),
 		ONE(a_folder_is_loaded_in_name_order_and_one_bad_file_stops_nothing),
 		ONE(any_cut_of_a_library_is_refused),
+		ONE(the_dynamic_segment_is_the_one_that_will_be_used),
+		ONE(segments_that_cover_each_other_are_refused),
 		ONE(no_mutation_of_a_library_is_read_beyond_its_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
