@@ -2,8 +2,9 @@
  *
  * Redacting goes through a text once. Where a value begins, be it as it is, as quoted in a log line
  * or JSON (\" and \\), or as encoded in a URL (%2F), the bytes it covers are hidden; what covers
- * overlaps becomes one ***. A value that the end of the text cuts off is hidden too from its eighth
- * byte on, because sentences are cut at their bound. A table of first bytes skips most of the text.
+ * overlaps becomes one ***. A value that the end of the text or of a quote cuts off is hidden too
+ * from its eighth byte on, because sentences and what they quote are cut at their bound. A table of
+ * first bytes skips most of the text.
  */
 #include "host/secret.h"
 
@@ -159,17 +160,20 @@ static size_t shown(const char *text, char c, bool encoded)
 	return text[0] == c ? 1 : 0;
 }
 
-/* Length of the text that shows the secret, or at least its first 8 bytes up to the text's end. */
+/* Where a bounded text may end: itself, or what it quotes ("..." is how dif_q marks its cut). */
+static bool is_end(const char *text)
+{
+	return *text == '\0' || *text == '\'' || *text == '"' || strncmp(text, "...\"", 4) == 0;
+}
+
+/* Length of the text that shows the secret, or at least its first 8 bytes up to such an end. */
 static size_t covers(const char *text, const struct secret *s, bool encoded)
 {
 	size_t at = 0;
 	for (size_t i = 0; i < s->n; i++) {
-		if (text[at] == '\0') {
-			return i >= SHORTEST ? at : 0;
-		}
-		size_t n = shown(text + at, s->value[i], encoded);
+		size_t n = text[at] != '\0' ? shown(text + at, s->value[i], encoded) : 0;
 		if (n == 0) {
-			return 0;
+			return i >= SHORTEST && is_end(text + at) ? at : 0;
 		}
 		at += n;
 	}

@@ -75,6 +75,16 @@ TEST(a_value_cut_off_by_the_end_is_hidden)
 	shows("averylong secretvalue", "averylong secretvalue");
 }
 
+TEST(a_value_cut_off_inside_a_quote_is_hidden)
+{
+	UNUSED_STATE;
+	dif_secret_add("averylongsecretvalue");
+	shows("the reply has 'averylongsecret' for 'Size'", "the reply has '***' for 'Size'");
+	shows("request_id=\"averylong\" x", "request_id=\"***\" x");
+	shows("text=\"averylong...\" x", "text=\"***...\" x");
+	shows("'averylo' and averylong day", "'averylo' and averylong day");
+}
+
 TEST(dropped_values_show_again_after_the_last_drop)
 {
 	UNUSED_STATE;
@@ -245,6 +255,7 @@ int main(void)
 		T(short_values_are_ignored),
 		T(quoted_and_url_encoded_forms_are_hidden),
 		T(a_value_cut_off_by_the_end_is_hidden),
+		T(a_value_cut_off_inside_a_quote_is_hidden),
 		T(dropped_values_show_again_after_the_last_drop),
 		T(values_lie_in_locked_undumpable_memory),
 		T(log_lines_are_filtered),
