@@ -4,6 +4,7 @@
 
 #include "base/parse.h"
 #include "host/op_private.h"
+#include "host/secret.h"
 #include "host/tree.h"
 
 #define ROWS_FIRST 64u
@@ -310,6 +311,14 @@ void dif_host_object(struct dif_op *op, const struct dif_object *o)
 	copy_object(&a->arena, &a->rows[a->nrows++], o);
 }
 
+/* A copy of what a peer says about a key. It goes where an error's text goes, which hides it. */
+static const char *told(struct dif_op_host *a, const char *s)
+{
+	char *copy = dif_arena_copy(&a->arena, s, strlen(s));
+	dif_secret_redact(copy);
+	return copy != NULL ? copy : "";
+}
+
 /* A key that the server answers twice keeps the worse answer; one that nobody asked about is
  * nothing to us. */
 void dif_host_item(struct dif_op *op, const struct dif_item *it)
@@ -332,6 +341,6 @@ void dif_host_item(struct dif_op *op, const struct dif_item *it)
 		/* without a status it is an answer about a key, and no answer is known for it */
 		to->cls = dif_fault_class(a->i->offer->verbs->faults, 0, code, false);
 	}
-	to->code = dif_arena_str(&a->arena, code);
-	to->what = dif_arena_str(&a->arena, it->what != NULL ? it->what : "");
+	to->code = told(a, code);
+	to->what = told(a, it->what != NULL ? it->what : "");
 }

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include "base/clock.h"
+#include "host/secret.h"
 #include "unit/support/opkit.h"
 
 #define URL(key) "https://b.example/" key
@@ -288,6 +289,24 @@ TEST(a_remove_whose_keys_are_all_gone_is_done)
 	assert_int_equal(s.err.cls, DIF_OK);
 	assert_int_equal(s.nitems, 2);
 	assert_int_equal(s.item_cls[0] + s.item_cls[1], DIF_OK);
+	opkit_free(k);
+}
+
+TEST(what_is_said_about_a_key_hides_secrets)
+{
+	UNUSED_STATE;
+	struct opkit *k = opkit_new(false);
+	struct seen s = {0};
+	static const char *const keys[] = {"a"};
+	struct dif_remove in = {.keys = keys, .n = 1};
+	dif_secret_add("hunter2hunter2");
+	script_expect(k->s, &(struct script_want){.method = "POST", .body = "a;"},
+	              &(struct script_reply){.status = 200,
+	                                     .body = "{\"a\":\"no hunter2hunter2 here\"}"});
+	dif_op_start(k->i, DIF_REMOVE, &in, 0, on_seen, &s);
+	opkit_until(k, &s.calls, 1);
+	assert_string_equal(s.item_what[0], "no *** here");
+	dif_secret_drop("hunter2hunter2");
 	opkit_free(k);
 }
 
@@ -613,6 +632,7 @@ int main(void)
 		cmocka_unit_test(a_remove_is_read_back_key_by_key),
 		cmocka_unit_test(a_remove_whose_keys_are_all_gone_is_done),
 		cmocka_unit_test(a_key_without_an_answer_is_not_removed),
+		cmocka_unit_test(what_is_said_about_a_key_hides_secrets),
 		cmocka_unit_test(rows_are_those_of_the_attempt_that_was_done),
 		cmocka_unit_test(a_get_that_breaks_begins_its_sink_again),
 		cmocka_unit_test(cancel_calls_back_once_wherever_it_comes),

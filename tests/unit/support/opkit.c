@@ -133,7 +133,8 @@ static void on_removed(struct dif_op *op, const struct dif_reply *r)
 		if (n != NULL) {
 			host->item(op, &(struct dif_item){.index = k,
 			                                  .cls = *code ? DIF_CLASSES : DIF_OK,
-			                                  .code = code});
+			                                  .code = code,
+			                                  .what = code});
 		}
 	}
 	if (t != NULL) {
@@ -352,6 +353,7 @@ void on_seen(void *data, const struct dif_outcome *out)
 	for (uint32_t n = 0; n < out->nitems && n < DIF_LEN(s->item_cls); n++) {
 		assert_int_equal(out->items[n].index, n);
 		s->item_cls[n] = out->items[n].cls;
+		snprintf(s->item_what[n], sizeof s->item_what[n], "%s", out->items[n].what);
 	}
 	const struct dif_object *o = &out->result.object;
 	snprintf(s->tag, sizeof s->tag, "%s", o->tag != NULL ? o->tag : "");

@@ -24,6 +24,7 @@ struct seen {
 	char tag[64], key[64];
 	uint32_t attempts, nrows, nitems;
 	uint32_t item_cls[8];
+	char item_what[8][64];
 	uint64_t size, total;
 	bool unknown, not_modified;
 	void (*then)(struct seen *); /* called from the callback */
