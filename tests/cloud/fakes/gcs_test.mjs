@@ -245,7 +245,7 @@ async function begin(props, query = '', more = {}) {
 
 // Without a token: the address is the permission.
 async function chunk(session, range, data = '', method = 'PUT') {
-	const r = await fetch(session, { method, headers: { 'content-range': `bytes ${range}` }, body: data });
+	const r = await fetch(session, { method, headers: { 'content-range': `bytes ${range}` }, body: data.length > 0 ? data : undefined });
 	const text = await r.text();
 	return { status: r.status, range: r.headers.get('range'), json: r.status === 200 ? JSON.parse(text) : null };
 }
