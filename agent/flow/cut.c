@@ -108,11 +108,19 @@ static void put_cut(struct dif_cut_run *r, enum dif_cut_status status)
 	}
 }
 
+/* What was archived only has not been ingested before. */
+static bool is_unfit(const struct dif_cut_run *r)
+{
+	return r->step == DIF_CUT_INGESTING && r->cut.status == DIF_CUT_ARCHIVED &&
+	       r->cut.published == 0 &&
+	       (r->err.exit == DIF_EXIT_DIGEST || r->err.exit == DIF_EXIT_PACKAGE);
+}
+
 /* A cut that never was anything else is remembered as refused, with the reason. */
 static void refuse(struct dif_cut_run *r)
 {
-	if (r->cut.order.sha256[0] != '\0' && r->prior.order.sha256[0] == '\0' && !r->canceled &&
-	    !r->repair) {
+	bool is_new = r->prior.order.sha256[0] == '\0' && !r->repair;
+	if (r->cut.order.sha256[0] != '\0' && !r->canceled && (is_new || is_unfit(r))) {
 		r->cut.reason = r->err.text;
 		put_cut(r, DIF_CUT_REFUSED);
 	}
@@ -239,14 +247,9 @@ static void on_archive(struct dif_work *w)
 {
 	struct dif_cut_run *r = run_of(w);
 	char *path = NULL;
-	struct dif_error err = {0};
-	if (dif_archive_has(r->setup->archive, r->cut.order.sha256)) {
-		return;
+	if (dif_archive_add(r->setup->archive, r->job.file, r->job.move, &r->cut, &path, &r->err)) {
+		free(path);
 	}
-	if (!dif_archive_add(r->setup->archive, r->job.file, r->job.move, &r->cut, &path, &err)) {
-		r->err = err;
-	}
-	free(path);
 }
 
 static void tell_archived(struct dif_cut_run *r)
@@ -663,6 +666,7 @@ struct dif_cut_run *dif_cut_repair(const struct dif_cut_job *job,
 	                     ? dif_archive_path(r->setup->archive, r->live.order.sha256)
 	                     : NULL;
 	r->cut = r->live;
+	r->check.archived = r->live.order.sha256;
 	r->check.file = path ? dif_arena_str(&r->arena, path) : NULL;
 	free(path);
 	if (r->live.order.sha256[0] == '\0') {

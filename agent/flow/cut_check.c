@@ -67,6 +67,15 @@ void dif_cut_check(struct cut_check *c)
 	if (c->package == NULL) {
 		return;
 	}
+	if (c->archived != NULL && strcmp(c->package->sha256, c->archived) != 0) {
+		dif_error_set(&c->err, DIF_INTEGRITY,
+		              "could not repair from archived package '%s': its SHA-256 is %s; "
+		              "publish that package again",
+		              c->file, c->package->sha256);
+		dif_package_close(c->package);
+		c->package = NULL;
+		return;
+	}
 	if (c->digest != NULL && !dif_package_check_digest(c->package, c->digest, &c->err)) {
 		return;
 	}

@@ -12,6 +12,7 @@
 
 /* What the pool does for a cut; nothing in it is touched by the loop meanwhile. */
 struct cut_check {
+	const char *archived; /* SHA-256 that the file must have; NULL: any */
 	const char *file, *digest, *order;
 	const char *before_file; /* the previous cut in the archive, NULL: none */
 	const struct dif_limits *limits;

@@ -355,6 +355,74 @@ TEST(a_repair_that_ends_after_a_newer_cut_does_not_take_its_place)
 	close_world(w);
 }
 
+static char *archived(struct world *w, const struct dif_order *order)
+{
+	char *path = dif_archive_path(w->setup.archive, order->sha256);
+	assert_non_null(path);
+	return path;
+}
+
+TEST(an_archived_cut_that_proves_unfit_does_not_stand_before_the_live_one)
+{
+	UNUSED_STATE;
+	static const struct file siteless[] = {{"a.json", "{}"}};
+	struct world *w = world_with_archive();
+	const uint32_t eu = 0;
+	char path[600];
+	snprintf(path, sizeof path, "%s/one.zip", w->folder);
+	world_write(path, first, DIF_LEN(first));
+	struct dif_cut_job one = {
+		.setup = &w->setup, .file = path, .name = "one.zip", .only = &eu, .nonly = 1};
+	assert_int_equal(run(w, &one).exit, 0);
+	snprintf(path, sizeof path, "%s/bad.zip", w->folder);
+	world_write(path, siteless, DIF_LEN(siteless));
+	struct dif_cut_job bad = {
+		.setup = &w->setup, .file = path, .name = "bad.zip", .archive_only = true};
+	assert_int_equal(run(w, &bad).exit, 16);
+	check_cuts(w, "bad.zip:0 one.zip:1 ");
+
+	struct dif_cut_job all = {.setup = &w->setup};
+	struct ended e = {.w = w};
+	assert_non_null(dif_cut_repair(&all, &events, &e));
+	world_wait(w);
+	assert_int_equal(e.exit, 6);
+	check_cuts(w, "bad.zip:3 one.zip:1 ");
+	assert_non_null(dif_cut_repair(&all, &events, &e));
+	world_wait(w);
+	assert_int_equal(e.exit, 0);
+	check_text(w->store[1], "index.html", first[0].text);
+	close_world(w);
+}
+
+TEST(what_the_archive_lost_is_told_and_comes_back_with_the_package)
+{
+	UNUSED_STATE;
+	struct world *w = world_with_archive();
+	struct ended one = publish(w, "one.zip", first, DIF_LEN(first));
+	struct ended two = publish(w, "two.zip", second, DIF_LEN(second));
+	char *of_one = archived(w, &one.order), *of_two = archived(w, &two.order);
+	struct stat before, after;
+	assert_int_equal(stat(of_one, &before), 0);
+	assert_int_equal(truncate(of_one, 10), 0);
+	assert_int_equal(publish(w, "one.zip", first, DIF_LEN(first)).exit, 16);
+	assert_int_equal(stat(of_one, &after), 0);
+	assert_int_equal(after.st_size, before.st_size);
+
+	assert_int_equal(unlink(of_two), 0);
+	assert_int_equal(link(of_one, of_two), 0);
+	struct dif_cut_job all = {.setup = &w->setup};
+	struct ended e = {.w = w};
+	assert_non_null(dif_cut_repair(&all, &events, &e));
+	world_wait(w);
+	assert_int_equal(e.exit, 1);
+	assert_false(e.published);
+	assert_string_equal(e.order.sha256, two.order.sha256);
+	assert_non_null(strstr(e.err.text, "publish that package again"));
+	free(of_one);
+	free(of_two);
+	close_world(w);
+}
+
 TEST(a_canceled_cut_ends)
 {
 	UNUSED_STATE;
@@ -507,6 +575,9 @@ int main(void)
 		cmocka_unit_test(a_destination_that_missed_a_cut_is_repaired_alone),
 		cmocka_unit_test(a_repair_without_any_cut_has_nothing_to_do),
 		cmocka_unit_test(a_repair_that_ends_after_a_newer_cut_does_not_take_its_place),
+		cmocka_unit_test(
+			an_archived_cut_that_proves_unfit_does_not_stand_before_the_live_one),
+		cmocka_unit_test(what_the_archive_lost_is_told_and_comes_back_with_the_package),
 		cmocka_unit_test(a_canceled_cut_ends),
 		cmocka_unit_test(numbers_come_from_names_and_json),
 		cmocka_unit_test(an_audit_finds_what_is_wrong_and_nothing_else),
