@@ -38,8 +38,7 @@ static bool is_odd(uint32_t cp)
 	       (cp >= 0x2066 && cp <= 0x2069) || cp == 0x200e || cp == 0x200f;
 }
 
-/* Keeps the line a line whatever the caller put into it without dif_q. */
-static void clean(char *line, size_t n)
+void dif_log_clean(char *line, size_t n)
 {
 	for (size_t i = 0; i < n;) {
 		uint32_t cp = 0;
@@ -107,7 +106,7 @@ void dif_log(enum dif_log_level level, const char *event, const char *fmt, ...)
 	while (n > 0 && line[n - 1] == ' ') {
 		n--;
 	}
-	clean(line, n);
+	dif_log_clean(line, n); /* whatever the caller put into it without dif_q */
 	line[n++] = '\n';
 	write_line(line, n);
 	errno = keep;

@@ -24,4 +24,8 @@ void dif_log(enum dif_log_level level, const char *event, const char *fmt, ...) 
  * calls. */
 const char *dif_q(const char *value);
 
+/* Puts ? in place of what could end a line, move the cursor of a terminal or turn text around, and
+ * of invalid UTF-8. */
+void dif_log_clean(char *line, size_t n);
+
 #endif

@@ -23,10 +23,16 @@
 #define READ_MAX (64u << 10)
 #define STEPS_MAX 10000u /* a remove of 1000 keys as files takes 1001 */
 
+void dif_attempt_hide(char *text)
+{
+	dif_secret_redact(text);
+	dif_log_clean(text, strlen(text));
+}
+
 static void end(struct dif_op_host *a)
 {
-	dif_secret_redact(a->err.text);
-	dif_secret_redact(a->err.code);
+	dif_attempt_hide(a->err.text);
+	dif_attempt_hide(a->err.code);
 	a->ended(a); /* may give a back */
 }
 

@@ -111,6 +111,8 @@ void dif_attempt_start(struct dif_op_host *a, const struct dif_attempt_start *s)
 void dif_attempt_cancel(struct dif_op_host *a);
 
 /* services*.c report to the attempt */
+/* Takes secrets out of what a peer said, and what would move the cursor of a terminal. */
+void dif_attempt_hide(char *text);
 void dif_attempt_breach(struct dif_op_host *a, const char *what);
 void dif_attempt_stick(struct dif_op_host *a, enum dif_class cls, const char *fmt, ...)
 	DIF_PRINTF(3, 4);

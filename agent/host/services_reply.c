@@ -4,7 +4,6 @@
 
 #include "base/parse.h"
 #include "host/op_private.h"
-#include "host/secret.h"
 #include "host/tree.h"
 
 #define ROWS_FIRST 64u
@@ -315,8 +314,11 @@ void dif_host_object(struct dif_op *op, const struct dif_object *o)
 static const char *told(struct dif_op_host *a, const char *s)
 {
 	char *copy = dif_arena_copy(&a->arena, s, strlen(s));
-	dif_secret_redact(copy);
-	return copy != NULL ? copy : "";
+	if (copy == NULL) {
+		return "";
+	}
+	dif_attempt_hide(copy);
+	return copy;
 }
 
 /* A key that the server answers twice keeps the worse answer; one that nobody asked about is
