@@ -352,12 +352,12 @@ static bool parse_listen(const char *listen, struct sockaddr_storage *to, struct
 
 static struct MHD_Daemon *start(struct dif_serve *s, const struct sockaddr_storage *at)
 {
-	unsigned flags = MHD_USE_EPOLL | MHD_USE_ERROR_LOG;
+	unsigned flags = MHD_USE_EPOLL; /* no log of its own: the caller says what failed */
 	flags |= at->ss_family == AF_INET6 ? MHD_USE_IPv6 : 0;
 	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, at,
 	                        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
 	                        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
-	                        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+	                        MHD_OPTION_END);
 }
 
 struct dif_serve *dif_serve_open(struct dif_engine *e, const char *folder, const char *listen,
