@@ -117,13 +117,14 @@ static void print_text(struct looking *l, struct dif_buf *out)
 	char age[DIF_DATE_MAX], bytes[DIF_DATE_MAX];
 	if (!l->found) {
 		dif_buf_fmt(out, "nothing was published yet\n");
-		return;
+	} else {
+		dif_buf_fmt(out, "%-16s %.12s  %s, %s from %s, %s ago%s\n", "live cut",
+		            l->live.order.sha256, l->live.name, dif_amount(bytes, l->live.bytes),
+		            l->live.source, dif_span(age, dif_wall_ms() - l->live.seen),
+		            config->profile == DIF_REHEARSAL ? "  (SIMULACRO)" : "");
 	}
-	dif_buf_fmt(out, "%-16s %.12s  %s, %s from %s, %s ago%s\n", "live cut",
-	            l->live.order.sha256, l->live.name, dif_amount(bytes, l->live.bytes),
-	            l->live.source, dif_span(age, dif_wall_ms() - l->live.seen),
-	            config->profile == DIF_REHEARSAL ? "  (SIMULACRO)" : "");
-	for (uint32_t i = 0; i < config->ndestinations; i++) {
+	/* a first cut that failed everywhere is not live, and its reasons are what is asked for */
+	for (uint32_t i = 0; l->setup->state != NULL && i < config->ndestinations; i++) {
 		text_destination(l, out, &config->destinations[i]);
 	}
 }
