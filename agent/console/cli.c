@@ -214,13 +214,14 @@ int dif_cli_main(int argc, char **argv)
 		return DIF_EXIT_OK;
 	}
 	bool help = strcmp(word, "help") == 0;
-	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || (help && argc == 2)) {
+	word = help ? (argc > 2 ? argv[2] : "--help") : word;
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
 		dif_cli_help(NULL);
 		return DIF_EXIT_OK;
 	}
-	const struct dif_verb_row *verb = find_verb(help ? argv[2] : word);
+	const struct dif_verb_row *verb = find_verb(word);
 	if (verb == NULL) {
-		return dif_cli_usage(&none, "there is no verb '%s'", help ? argv[2] : word);
+		return dif_cli_usage(&none, "there is no verb '%s'", word);
 	}
 	if (help) {
 		dif_cli_help(verb);

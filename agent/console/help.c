@@ -77,7 +77,8 @@ void dif_cli_help(const struct dif_verb_row *verb)
 		printf("  %2d  %s\n", exits[i].code, exits[i].what);
 	}
 	puts("\n'difusor VERB --help' tells more of a verb, 'difusor options PLUGIN' of a "
-	     "plug-in.");
+	     "plug-in;\n'difusor help --man' prints the manual page, 'difusor --version' the "
+	     "version.");
 }
 
 /* roff: a leading dot or apostrophe and every backslash and hyphen need care. */
