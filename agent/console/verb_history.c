@@ -60,8 +60,9 @@ static int run(const struct dif_args *args)
 	struct dif_error err = {0};
 	struct printing p = {.json = args->json};
 	uint64_t last = SHOWN;
-	if (args->value[LAST] != NULL && !dif_parse_uint(args->value[LAST], SHOWN_MAX, &last)) {
-		return dif_cli_usage(args, "option --last must be a number, not '%s'",
+	if (args->value[LAST] != NULL &&
+	    (!dif_parse_uint(args->value[LAST], SHOWN_MAX, &last) || last == 0)) {
+		return dif_cli_usage(args, "option --last must be 1 to %d, not '%s'", SHOWN_MAX,
 		                     args->value[LAST]);
 	}
 	struct dif_setup *s = dif_setup_open(args->config, DIF_SETUP_READ, &err);

@@ -58,6 +58,8 @@ static void print_text(const struct publishing *u, int code, const struct dif_er
 	dif_buf_init(&out, DIF_REPORT_MAX);
 	if (order->sha256[0] != '\0') {
 		dif_buf_fmt(&out, "cut %s\n", order->sha256);
+	}
+	if (order->number != 0) { /* what is refused before has no place */
 		dif_buf_fmt(&out, "  place in time %s (%lld), epoch %lld; %s%s\n",
 		            dif_date(when, DIF_DATE_ISO, order->number / 1000),
 		            (long long)order->number, (long long)order->epoch,
@@ -239,7 +241,10 @@ static int run(const struct dif_args *args)
 	                       .dry_run = args->value[DRY_RUN] != NULL};
 	const char *timeout = args->value[TIMEOUT];
 	if (timeout != NULL && !dif_parse_duration(timeout, 1000, TIMEOUT_MAX_MS, &u.timeout_ms)) {
-		return dif_cli_usage(args, "option --timeout must be 1s to 24h, not '%s'", timeout);
+		return dif_cli_usage(
+			args,
+			"option --timeout must be a time such as 30s or 10min, 1s to 24h, not '%s'",
+			timeout);
 	}
 	dif_progress_init(&u.progress, args->json);
 	u.sidecar = dif_report_sidecar(args->words[0], args->value[DIGEST]);
