@@ -113,26 +113,40 @@ static void set_tag(struct dif_delivery *d, const char *tag)
 	d->marker.tag = tag ? strdup(tag) : NULL;
 }
 
-/* True: the tag of our last marker is known, and it was ours in this profile. */
+/* The fact is "PROFILE EPOCH NUMBER SHA256 TAG" of our last marker. True: its tag is known, and it
+ * was of this profile and of no newer cut than this one. Else the store is asked. */
 static bool recall_marker(struct dif_delivery *d)
 {
 	struct dif_arena a;
+	struct dif_order last = {0};
+	char *part[4];
+	uint32_t n = 0;
 	dif_arena_init(&a, 1 << 14, false);
 	const char *fact = dif_state_fact(d->state, d->scope, FACT_MARKER, INT64_MAX, &a);
-	const char *profile = d->job.manifest->profile;
-	size_t n = strlen(profile);
-	bool same = fact != NULL && strncmp(fact, profile, n) == 0 && fact[n] == ' ';
-	if (same) {
-		set_tag(d, fact + n + 1);
+	char *rest = fact != NULL ? dif_arena_copy(&a, fact, strlen(fact)) : NULL;
+	while (rest != NULL && n < DIF_LEN(part)) {
+		part[n++] = strsep(&rest, " ");
+	}
+	bool good = rest != NULL && strcmp(part[0], d->job.manifest->profile) == 0 &&
+	            dif_parse_int(part[1], 0, INT64_MAX, &last.epoch) &&
+	            dif_parse_int(part[2], 0, INT64_MAX, &last.number) &&
+	            strlen(part[3]) < sizeof last.sha256;
+	if (good) {
+		memcpy(last.sha256, part[3], strlen(part[3]) + 1);
+		good = dif_order_compare(&last, &d->job.manifest->order) <= 0;
+	}
+	if (good) {
+		set_tag(d, rest);
 	}
 	dif_arena_fini(&a);
-	return same && d->marker.tag != NULL && d->to->fence == DIF_FENCED;
+	return good && d->marker.tag != NULL && d->to->fence == DIF_FENCED;
 }
 
 static void marked(struct dif_delivery *d, const char *tag)
 {
 	const char *fact =
-		dif_arena_fmt(&d->arena, "%s %s", d->job.manifest->profile, tag ? tag : "");
+		dif_arena_fmt(&d->arena, "%s %s %s %s %s", d->job.manifest->profile, d->epoch,
+	                      d->order, d->job.manifest->order.sha256, tag ? tag : "");
 	dif_state_put_fact(d->state, d->scope, FACT_MARKER, tag && tag[0] ? fact : NULL);
 	dif_delivery_go(d, LISTING);
 }

@@ -199,6 +199,24 @@ TEST(a_newer_marker_ends_the_delivery_before_it_writes)
 	world_free(w);
 }
 
+TEST(our_own_newer_cut_is_not_overtaken_by_an_older_one)
+{
+	UNUSED_STATE;
+	struct world *w = world_new(BUDGET);
+	struct cut *one = world_cut(w, 100, first, N), *two = world_cut(w, 101, second, N);
+	w->store[0]->stuck = "index.html";
+	w->timeout_ms = 2000;
+	assert_int_equal(world_exit(w, two, 1), 8);
+	w->store[0]->stuck = NULL;
+	w->timeout_ms = 0;
+	world_restart(w);
+	assert_int_equal(world_exit(w, one, 1), 16);
+	check_text(w->store[0], "b.json", second[2].text);
+	cut_free(one);
+	cut_free(two);
+	world_free(w);
+}
+
 TEST(a_marker_of_another_profile_ends_the_delivery)
 {
 	UNUSED_STATE;
@@ -650,6 +668,7 @@ int main(void)
 		cmocka_unit_test(an_orphan_that_somebody_else_wrote_again_stays),
 		cmocka_unit_test(something_foreign_in_the_way_is_exit_16_before_the_first_put),
 		cmocka_unit_test(a_newer_marker_ends_the_delivery_before_it_writes),
+		cmocka_unit_test(our_own_newer_cut_is_not_overtaken_by_an_older_one),
 		cmocka_unit_test(a_marker_of_another_profile_ends_the_delivery),
 		cmocka_unit_test(a_key_that_a_newer_agent_wrote_is_left_alone),
 		cmocka_unit_test(a_late_write_of_an_older_agent_is_written_over),
