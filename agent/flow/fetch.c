@@ -66,8 +66,8 @@ static bool on_begin(struct dif_sink *sink, uint64_t offset, struct dif_error *e
 {
 	struct lane *l = (struct lane *)(void *)sink;
 	if (l->in.length == 0 && ftruncate(l->f->fd, (off_t)offset) == -1) {
-		dif_error_set(err, DIF_PERMANENT, "could not write '%s': %s", l->f->job.path,
-		              strerror(errno));
+		dif_error_exit(err, DIF_EXIT_OTHER, DIF_PERMANENT, "could not write '%s': %s",
+		               l->f->job.path, strerror(errno));
 		return false;
 	}
 	l->at = offset;
@@ -96,8 +96,8 @@ static bool on_write(struct dif_sink *sink, const void *p, size_t n, struct dif_
 			continue;
 		}
 		if (k == -1) {
-			dif_error_set(err, DIF_PERMANENT, "could not write '%s': %s", f->job.path,
-			              strerror(errno));
+			dif_error_exit(err, DIF_EXIT_OTHER, DIF_PERMANENT,
+			               "could not write '%s': %s", f->job.path, strerror(errno));
 			return false;
 		}
 		done += (size_t)k;
@@ -336,8 +336,8 @@ struct dif_fetch *dif_fetch_start(const struct dif_fetch_job *job,
 	}
 	f->fd = open(job->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (f->fd == -1 || fstat(f->fd, &st) == -1) {
-		dif_error_set(err, DIF_PERMANENT, "could not write '%s': %s", job->path,
-		              strerror(errno));
+		dif_error_exit(err, DIF_EXIT_OTHER, DIF_PERMANENT, "could not write '%s': %s",
+		               job->path, strerror(errno));
 		goto fail;
 	}
 	if (f->job.tag != NULL && job->resume < job->size && (uint64_t)st.st_size >= job->resume) {
@@ -346,8 +346,8 @@ struct dif_fetch *dif_fetch_start(const struct dif_fetch_job *job,
 	f->out.whole = job->whole;
 	f->asked = job->whole ? 0 : f->out.have;
 	if (ftruncate(f->fd, (off_t)f->asked) == -1) { /* of another version, or behind a gap */
-		dif_error_set(err, DIF_PERMANENT, "could not write '%s': %s", job->path,
-		              strerror(errno));
+		dif_error_exit(err, DIF_EXIT_OTHER, DIF_PERMANENT, "could not write '%s': %s",
+		               job->path, strerror(errno));
 		goto fail;
 	}
 	f->began = f->since = dif_steady_ms();

@@ -94,11 +94,13 @@ static void note(struct dif_source *s, const struct dif_error *err)
 	}
 }
 
-/* True: newer packages wait, so this one is passed over. */
+/* True: newer packages wait, so this one is passed over. Never for what failed on this machine, as
+ * on a full disk: that says nothing of the package. */
 static bool pass_over(struct dif_source *s, const struct dif_error *err)
 {
 	return s->more && s->now.key != NULL && err->cls != DIF_TRANSIENT &&
 	       err->cls != DIF_THROTTLED && err->cls != DIF_AUTH && err->cls != DIF_CANCELED &&
+	       err->exit != DIF_EXIT_OTHER &&
 	       found_set(&s->passed, s->now.key, s->now.tag, s->now.size, s->now.modified);
 }
 
@@ -153,8 +155,8 @@ static bool write_side(struct dif_source *s, struct dif_error *err)
 	int fd = open(s->side_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
 	bool ok = fd != -1 && write(fd, s->digest, n) == (ssize_t)n;
 	if (!ok) {
-		dif_error_set(err, DIF_PERMANENT, "could not write '%s': %s", s->side_file,
-		              strerror(errno));
+		dif_error_exit(err, DIF_EXIT_OTHER, DIF_PERMANENT, "could not write '%s': %s",
+		               s->side_file, strerror(errno));
 	}
 	if (fd != -1) {
 		close(fd);
@@ -250,8 +252,8 @@ static void hand_over(struct dif_source *s)
 		return;
 	}
 	if (rename(s->part, s->file) == -1) {
-		dif_error_set(&err, DIF_PERMANENT, "could not rename '%s': %s", s->part,
-		              strerror(errno));
+		dif_error_exit(&err, DIF_EXIT_OTHER, DIF_PERMANENT, "could not rename '%s': %s",
+		               s->part, strerror(errno));
 		fail(s, &err);
 		return;
 	}
