@@ -41,6 +41,7 @@ struct waiting {
 	const char *ticket;
 	const struct dif_inbox_job *box; /* NULL: from a source */
 	int64_t not_before;              /* steady ms: it failed here, and is tried again then */
+	uint32_t left_out;               /* destinations that a repair kept busy at its start */
 };
 
 /* What is done for one destination by itself. */
@@ -227,7 +228,14 @@ static void answer(struct app *a, const struct waiting *w, int code, const struc
 	char text[1024];
 	struct dif_error failed = {0};
 	uint32_t done = count_whole(p), n = p != NULL ? dif_publication_count(p) : 0;
-	if (code == DIF_EXIT_NOTHING_NEW) {
+	bool good = code == DIF_EXIT_OK || code == DIF_EXIT_NOTHING_NEW;
+	if (good && w->left_out > 0) {
+		code = DIF_EXIT_PARTIAL;
+		snprintf(text, sizeof text,
+		         "cut %.12s: whole on %u of %u destinations; a repair kept the rest busy, "
+		         "and the next one brings it there",
+		         order->sha256, n > 0 ? done : w->job.nonly, w->job.nonly + w->left_out);
+	} else if (code == DIF_EXIT_NOTHING_NEW) {
 		snprintf(text, sizeof text,
 		         "nothing new: every destination has this package whole");
 	} else if (p != NULL) {
@@ -338,12 +346,14 @@ static void start_next(struct app *a)
 	if (a->stopping || a->current != NULL || w == NULL) {
 		return;
 	}
-	uint32_t n = 0;
+	uint32_t n = 0, there = 0;
 	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
+		const struct dif_destination *d = &a->setup->destinations[i];
 		if (a->alone[i].look != NULL) {
 			return; /* it was canceled: its end calls here again */
 		}
-		if (!a->setup->destinations[i].busy && !a->setup->destinations[i].gone) {
+		there += !d->gone;
+		if (!d->busy && !d->gone) {
 			a->only[n++] = i;
 		}
 	}
@@ -352,6 +362,7 @@ static void start_next(struct app *a)
 	}
 	w->job.only = a->only;
 	w->job.nonly = n;
+	w->left_out = there - n;
 	dif_list_remove(&w->link);
 	a->current = w;
 	a->told = false;
