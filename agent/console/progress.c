@@ -1,6 +1,8 @@
 #include "console/progress.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,6 +22,14 @@ void dif_progress_clear(struct dif_progress *p)
 	fflush(stderr);
 }
 
+/* A line that wraps would be two to the terminal and one to us, and would never be erased. */
+static size_t columns(void)
+{
+	struct winsize w = {0};
+	bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1;
+	return known ? (size_t)w.ws_col - 1 : 79;
+}
+
 void dif_progress_draw(struct dif_progress *p, bool force, const char *text)
 {
 	int64_t now = dif_steady_ms();
@@ -28,9 +38,12 @@ void dif_progress_draw(struct dif_progress *p, bool force, const char *text)
 	}
 	p->last_ms = now;
 	dif_progress_clear(p);
-	fputs(text, stderr);
-	for (const char *s = text; *s != '\0'; s++) {
-		p->lines += *s == '\n';
+	size_t most = columns();
+	while (*text != '\0') {
+		size_t n = strcspn(text, "\n");
+		fprintf(stderr, "%.*s\n", (int)(n < most ? n : most), text);
+		p->lines++;
+		text += n + (text[n] == '\n');
 	}
 	fflush(stderr);
 }
