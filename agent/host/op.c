@@ -245,8 +245,10 @@ static void give_up(struct dif_op_run *r)
 	if (r->err.cls != DIF_OK) {
 		dif_error_wrap(&r->err, "gave up after %s", span);
 	} else if (r->i->pressure.breaker != DIF_CLOSED) {
+		const char *why = r->i->trouble.cls != DIF_OK ? r->i->trouble.text : NULL;
 		dif_error_set(&r->err, DIF_TRANSIENT,
-		              "'%s' does not answer; nothing was sent for %s", r->i->name, span);
+		              "'%s' does not answer; nothing was sent for %s%s%s", r->i->name, span,
+		              why != NULL ? "; the last failure: " : "", why != NULL ? why : "");
 	} else if (r->i->login.err.cls != DIF_OK && r->i->login.current == NULL) {
 		r->err = r->i->login.err;
 	} else {
