@@ -252,18 +252,8 @@ static void answer(struct app *a, const struct waiting *w, int code, const struc
 }
 
 static void tell(const struct waiting *w, int code, const struct dif_error *err,
-                 const struct dif_order *order, const struct dif_publication *p)
+                 const struct dif_order *order)
 {
-	for (uint32_t i = 0; p != NULL && i < dif_publication_count(p); i++) {
-		const struct dif_delivery *d = dif_publication_at(p, i);
-		const struct dif_delivery_counts *c = dif_delivery_counts(d);
-		const struct dif_error *e = dif_delivery_error(d);
-		dif_log(e->cls == DIF_OK ? DIF_LOG_INFO : DIF_LOG_WARNING, "delivery",
-		        "destination=%s state=%s puts=%llu bytes=%llu removed=%llu reason=%s",
-		        dif_q(dif_delivery_to(d)->config->name), dif_delivery_state(d),
-		        (unsigned long long)c->puts, (unsigned long long)c->put_bytes,
-		        (unsigned long long)c->removed, dif_q(e->cls == DIF_OK ? "" : e->text));
-	}
 	bool good = code == DIF_EXIT_OK || code == DIF_EXIT_NOTHING_NEW ||
 	            (w->job.archive_only && code == DIF_EXIT_GUARD) || err->cls == DIF_CANCELED;
 	dif_log(good ? DIF_LOG_INFO : DIF_LOG_ERROR, "cut", "name=%s sha256=%s exit=%d reason=%s",
@@ -310,7 +300,7 @@ static void on_ended(void *data, int code, const struct dif_error *err,
 	if (!w->job.archive_only) {
 		a->superseded = a->told && count_whole(p) == 0 ? a->superseded + 1 : 0;
 	}
-	tell(w, code, err, order, p);
+	tell(w, code, err, order);
 	if (w->box != NULL) {
 		answer(a, w, code, err, order, p);
 	}

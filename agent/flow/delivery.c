@@ -184,9 +184,9 @@ static void give_turn(struct dif_destination *to)
 static void finish(struct dif_delivery *d)
 {
 	dif_log(d->sm.state == DONE ? DIF_LOG_INFO : DIF_LOG_WARNING, "delivery",
-	        "destination=%s cut=%.12s state=%s puts=%" PRIu64 " bytes=%" PRIu64
-	        " skipped=%" PRIu64 " removed=%" PRIu64 " why=%s",
-	        dif_q(d->to->config->name), d->job.manifest->order.sha256, dif_sm_name(&d->sm),
+	        "destination=%s state=%s cut=%.12s puts=%" PRIu64 " bytes=%" PRIu64
+	        " skipped=%" PRIu64 " removed=%" PRIu64 " reason=%s",
+	        dif_q(d->to->config->name), dif_sm_name(&d->sm), d->job.manifest->order.sha256,
 	        d->counts.puts, d->counts.put_bytes, d->counts.skipped, d->counts.removed,
 	        dif_q(d->err.text));
 	if (d->events->ended != NULL) {
