@@ -356,7 +356,7 @@ bool dif_path_make_dir(const char *path, mode_t mode, struct dif_error *err)
 		number = ENOTDIR;
 	}
 	dif_error_set(err, DIF_PERMANENT, "could not create folder '%s': %s", path,
-	              strerror(number));
+	              number == ENOENT ? "its parent is not there" : strerror(number));
 	return false;
 }
 

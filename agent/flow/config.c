@@ -105,8 +105,11 @@ static bool read_plugins_folder(struct dif_config *c, bool was_named, struct dif
 		bool none = !was_named && access(c->plugins, F_OK) != 0;
 		if (none) { /* the plug-ins that are needed will be missed with a better sentence */
 			dif_error_clear(err);
-		} else if (err != NULL) {
-			err->exit = DIF_EXIT_CONFIG;
+		} else {
+			dif_error_wrap(err, "could not read plug-ins '%s'", c->plugins);
+			if (err != NULL) {
+				err->exit = DIF_EXIT_CONFIG;
+			}
 		}
 		return none;
 	}

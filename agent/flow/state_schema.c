@@ -69,6 +69,12 @@ static void fail(sqlite3 *db, const char *file, const char *why, struct dif_erro
 {
 	if (why == NULL) {
 		why = db == NULL ? "out of memory" : sqlite3_errmsg(db);
+		int number = db == NULL ? 0 : sqlite3_system_errno(db);
+		if (number == EACCES || number == EPERM) {
+			why = "permission denied; run this as the agent's user";
+		} else if (number != 0) {
+			why = strerror(number);
+		}
 	}
 	dif_error_set(err, DIF_PERMANENT, "could not open state '%s': %s", file, why);
 }
