@@ -46,6 +46,9 @@ static void print(const struct dif_args *args, const char *head, const struct ro
 		dif_buf_fmt(&out, "%s\n", head);
 	}
 	for (uint32_t i = 0; i < n; i++) {
+		if (i > 0 && !args->json && args->value[EXAMPLE] != NULL) {
+			dif_buf_fmt(&out, "\n");
+		}
 		if (args->json) {
 			json_rows(&j, all[i]);
 		} else if (args->value[EXAMPLE] != NULL) {
