@@ -58,6 +58,7 @@ struct app {
 	bool *held; /* per source: so much of it waits that it does not poll */
 	struct dif_link waiting;
 	struct waiting *box; /* from the inbox, waiting or current; NULL: none */
+	int64_t inbox_at;    /* steady ms: not looked into before; an answer had no room */
 	struct waiting *current;
 	struct dif_cut_run *cut;
 	bool told;           /* the running cut knows that there is a newer one */
@@ -247,6 +248,7 @@ static void answer(struct app *a, const struct waiting *w, int code, const struc
 	}
 	if (!dif_inbox_answer(a->setup->config->state, w->box,
 	                      &(struct dif_inbox_result){code, text}, &failed)) {
+		a->inbox_at = dif_steady_ms() + LOOK_MS; /* the job lies there still */
 		dif_log(DIF_LOG_ERROR, "inbox", "reason=%s", dif_q(failed.text));
 	}
 }
@@ -411,7 +413,7 @@ static void on_arrived(void *data, struct dif_source *source, const struct dif_a
 
 static void look_into_inbox(struct app *a)
 {
-	if (a->box != NULL) {
+	if (a->box != NULL || dif_steady_ms() < a->inbox_at) {
 		return;
 	}
 	struct waiting *w = new_waiting(a);
