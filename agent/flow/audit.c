@@ -29,6 +29,7 @@
 #define CUTS_MAX 1000
 #define ARENA_MAX (64u << 20)
 #define TICK_MS 200
+#define ASK_MS 60000 /* for a head or a page: a store that is away is told within a minute */
 
 static const char *const names[] = {
 	[DIF_MISSING] = "missing", [DIF_DIFFERS] = "differs",       [DIF_WRONG_HEADERS] = "headers",
@@ -314,7 +315,7 @@ static void ask(struct dif_audit *a, const char *key)
 		return;
 	}
 	a->running++;
-	r->op = dif_op_start(a->to->store, DIF_HEAD, &r->in, 0, on_asked, r);
+	r->op = dif_op_start(a->to->store, DIF_HEAD, &r->in, ASK_MS, on_asked, r);
 }
 
 static void later(struct dif_audit *a, const char *key)
@@ -382,7 +383,7 @@ static void list(struct dif_audit *a, const char *cursor)
 	                            .max = most && most < LIST_ROWS ? most : LIST_ROWS,
 	                            .want_meta = 1};
 	a->running++;
-	a->op = dif_op_start(a->to->store, DIF_LIST, &a->list, 0, on_page, a);
+	a->op = dif_op_start(a->to->store, DIF_LIST, &a->list, ASK_MS, on_page, a);
 }
 
 static void go_on(struct dif_audit *a)
@@ -577,7 +578,7 @@ struct dif_audit *dif_audit_start(struct dif_setup *s, uint32_t destination,
 	}
 	a->marker.key = dif_arena_fmt(&a->arena, "%s" DIF_MARKER, a->to->config->prefix);
 	a->running = 1;
-	a->op = dif_op_start(a->to->store, DIF_HEAD, &a->marker, 0, on_marker, a);
+	a->op = dif_op_start(a->to->store, DIF_HEAD, &a->marker, ASK_MS, on_marker, a);
 	return a;
 }
 
