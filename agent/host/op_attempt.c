@@ -228,6 +228,21 @@ static void read_file(struct dif_work *w)
 	}
 }
 
+/* A file that is one word holds a token, and the service that it is sent to may send it back. */
+static void hide_token(struct dif_op_host *a)
+{
+	size_t n = a->read_n;
+	while (n > 0 && strchr(" \t\r\n", a->read_text[n - 1]) != NULL) {
+		n--;
+	}
+	const char *token = dif_arena_copy(&a->arena, a->read_text, n);
+	if (token != NULL && strcspn(token, " \t\r\n") == n) {
+		dif_secret_add(token);
+		dif_secret_drop(a->read_token);
+		a->read_token = token;
+	}
+}
+
 static void on_read(struct dif_work *w)
 {
 	struct dif_op_host *a = DIF_ENTRY(w, struct dif_op_host, work);
@@ -240,6 +255,7 @@ static void on_read(struct dif_work *w)
 		reply.cls = DIF_OK;
 		reply.body.n = a->read_n;
 		reply.body.p = dif_arena_copy(&a->arena, a->read_text, a->read_n);
+		hide_token(a);
 		explicit_bzero(a->read_text, a->read_n);
 		free(a->read_text);
 		a->read_text = NULL;
@@ -413,6 +429,8 @@ void dif_attempt_give_back(struct dif_op_host *a)
 {
 	dif_credential_release(a->credential);
 	a->credential = NULL;
+	dif_secret_drop(a->read_token);
+	a->read_token = NULL;
 	dif_arena_reset(&a->arena);
 	a->arena.max = ARENA_MAX;
 	dif_list_push(&a->i->spare_attempts, &a->spare);

@@ -68,6 +68,7 @@ struct dif_op_host {
 	char *read_text;
 	size_t read_n;
 	struct dif_error read_err;
+	const char *read_token; /* hidden while the attempt lasts */
 	bool is_canceled;
 
 	/* What came back. */

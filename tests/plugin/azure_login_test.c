@@ -382,7 +382,9 @@ TEST(a_workload_without_a_token_says_so)
 			     .body = "{\"error\":\"invalid_request\",\"error_description\":"
 				     "\"AADSTS700211: No matching federated identity record found "
 				     "for eyJ.of-the.cluster\"}"});
-	assert_null(strstr(fails(DIF_AUTH, "AADSTS700211")->err.text, "Trace"));
+	const char *text = fails(DIF_AUTH, "AADSTS700211")->err.text;
+	assert_null(strstr(text, "Trace"));
+	assert_null(strstr(text, "of-the.cluster")); /* the token that it was sent */
 	azure_end();
 }
 
