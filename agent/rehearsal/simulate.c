@@ -215,6 +215,18 @@ static bool write_package(struct dif_sim *s, const char *path, struct dif_simula
 	return ok;
 }
 
+/* The package is renamed into its place: a device or a folder there would be lost. */
+static bool may_be_replaced(const char *path, struct dif_error *err)
+{
+	struct stat st;
+	if (lstat(path, &st) != 0 || S_ISREG(st.st_mode)) {
+		return true;
+	}
+	dif_error_set(err, DIF_PERMANENT,
+	              "could not write package '%s': something that is no file lies there", path);
+	return false;
+}
+
 bool dif_simulate(const struct dif_simulate *want, const char *path,
                   void (*progress)(void *data, uint64_t entries, uint64_t of), void *data,
                   struct dif_simulated *out, struct dif_error *err)
@@ -223,6 +235,9 @@ bool dif_simulate(const struct dif_simulate *want, const char *path,
 		return dif_error_exit(err, DIF_EXIT_USAGE, DIF_PERMANENT,
 		                      "could not simulate cut %u: the night has %u cuts", want->cut,
 		                      DIF_SIM_CUTS);
+	}
+	if (!may_be_replaced(path, err)) {
+		return false;
 	}
 	struct dif_sim *s = calloc(1, sizeof *s);
 	if (s == NULL) {
