@@ -4,6 +4,7 @@
  * set aside like a damaged one and filled again from the archive and the stores.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #define APPLICATION 0x44494653 /* "DIFS" */
 #define BUSY_MS 5000           /* a reader's checkpoint lock is short */
 #define BAD_MAX 1000
+#define FILE_MODE 0640
 
 static const char schema[] =
 	"CREATE TABLE cut (sha256 TEXT PRIMARY KEY, epoch INTEGER NOT NULL,"
@@ -122,6 +124,15 @@ static bool examine(sqlite3 *db, bool *empty, bool *bad, const char **why)
 	return !*bad;
 }
 
+/* SQLite would make a file that everybody may read. Its log gets the mode of the file. */
+static void make_file(const char *file)
+{
+	int fd = open(file, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+	if (fd != -1) { /* else SQLite says why */
+		(void)close(fd);
+	}
+}
+
 sqlite3 *dif_state_schema_open(const char *file, bool *fresh, bool *bad, struct dif_error *err)
 {
 	sqlite3 *db = NULL;
@@ -130,6 +141,7 @@ sqlite3 *dif_state_schema_open(const char *file, bool *fresh, bool *bad, struct 
 	*bad = false;
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
 	            SQLITE_OPEN_NOFOLLOW;
+	make_file(file);
 	if (sqlite3_open_v2(file, &db, flags, NULL) != SQLITE_OK) {
 		goto fail;
 	}

@@ -532,6 +532,23 @@ TEST(an_empty_file_becomes_a_database)
 	assert_true(fresh);
 }
 
+TEST(others_may_not_read_the_database)
+{
+	UNUSED_STATE;
+	mode_t mask = umask(022);
+	struct dif_state *s = open_state(DIF_STATE_OWN);
+	static const char *const names[] = {"state.db", "state.db-wal", "state.db-shm"};
+	for (size_t i = 0; i < DIF_LEN(names); i++) {
+		struct stat st;
+		char *path = path_of(names[i]);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0640);
+		free(path);
+	}
+	close_state(s);
+	umask(mask);
+}
+
 /* --- a full disk --- */
 
 TEST(a_write_that_fails_stays_queued_and_is_made_good)
@@ -683,6 +700,7 @@ int main(int argc, char **argv)
 		T(a_damaged_database_is_set_aside),
 		T(another_version_is_set_aside),
 		T(an_empty_file_becomes_a_database),
+		T(others_may_not_read_the_database),
 		T(a_write_that_fails_stays_queued_and_is_made_good),
 		T(a_killed_process_loses_nothing_that_was_acknowledged),
 	};
