@@ -138,13 +138,15 @@ struct waiting {
 	const char *state, *id;
 	const struct dif_inbox_result *result;
 	int64_t until_ms;
+	bool alone; /* whoever held the state is gone, without an answer */
 };
 
 static void on_poll(uv_timer_t *t)
 {
 	struct waiting *w = t->data;
+	w->alone = dif_state_holder(w->state) == 0; /* before: the answer is its last word */
 	w->result = dif_inbox_take(&w->arena, w->state, w->id);
-	if (w->result != NULL || dif_steady_ms() > w->until_ms) {
+	if (w->result != NULL || w->alone || dif_steady_ms() > w->until_ms) {
 		uv_close((uv_handle_t *)t, NULL);
 	}
 }
@@ -163,7 +165,9 @@ static int wait_for_answer(struct waiting *w)
 	return w->result != NULL ? w->result->exit : DIF_EXIT_PARTIAL;
 }
 
-static int publish_by_agent(const struct publishing *u, const char *state)
+/* alone: the job was not done, and whoever held the state (it may have been another publish, which
+ * takes no jobs) is gone; it was taken back. */
+static int publish_by_agent(const struct publishing *u, const char *state, bool *alone)
 {
 	struct waiting w = {.state = state,
 	                    .until_ms = dif_steady_ms() + u->timeout_ms + POLL_MS * 100};
@@ -184,6 +188,11 @@ static int publish_by_agent(const struct publishing *u, const char *state)
 		fflush(stdout);
 	}
 	code = wait_for_answer(&w);
+	*alone = w.alone && w.result == NULL;
+	if (*alone) {
+		dif_inbox_withdraw(state, w.id);
+		goto out;
+	}
 	const char *text = w.result != NULL
 	                           ? w.result->text
 	                           : "could not learn the outcome: the agent did not answer "
@@ -228,9 +237,10 @@ static int open_and_publish(struct publishing *u)
 	if (c == NULL) {
 		return dif_cli_fail(&config_err);
 	}
-	int code = publish_by_agent(u, c->state);
+	bool alone = false;
+	int code = publish_by_agent(u, c->state, &alone);
 	dif_config_free(c);
-	return code;
+	return alone ? open_and_publish(u) : code;
 }
 
 static int run(const struct dif_args *args)

@@ -231,6 +231,20 @@ bool dif_inbox_answer(const char *state, const struct dif_inbox_job *job,
 	return ok;
 }
 
+void dif_inbox_withdraw(const char *state, const char *id)
+{
+	static const char *const ends[] = {"job", "zip", "sha256"};
+	char name[NAME_MAX + 1];
+	int dir = open_inbox(state, NULL);
+	for (size_t i = 0; dir != -1 && i < DIF_LEN(ends); i++) {
+		snprintf(name, sizeof name, "%s.%s", id, ends[i]);
+		unlinkat(dir, name, 0);
+	}
+	if (dir != -1) {
+		close(dir);
+	}
+}
+
 const struct dif_inbox_result *dif_inbox_take(struct dif_arena *a, const char *state,
                                               const char *id)
 {

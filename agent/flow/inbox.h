@@ -34,6 +34,8 @@ bool dif_inbox_put(struct dif_arena *a, const char *state, struct dif_inbox_job 
 const struct dif_inbox_job *dif_inbox_next(struct dif_arena *a, const char *state);
 bool dif_inbox_answer(const char *state, const struct dif_inbox_job *job,
                       const struct dif_inbox_result *result, struct dif_error *err);
+/* Takes a job back that nobody is at work on. */
+void dif_inbox_withdraw(const char *state, const char *id);
 /* The answer to a job, taken out; NULL: not yet. */
 const struct dif_inbox_result *dif_inbox_take(struct dif_arena *a, const char *state,
                                               const char *id);
