@@ -261,8 +261,14 @@ void dif_delivery_fail(struct dif_delivery *d, const struct dif_error *err, cons
                        const char *key)
 {
 	struct dif_error e = *err;
-	dif_error_wrap(&e, "could not %s object '%s' of destination '%s'", verb, key,
-	               d->to->config->name);
+	const char *object = strstr(e.text, "object '");
+	if (object != NULL && strncmp(object + strlen("object '"), key, strlen(key)) == 0) {
+		/* the op's own sentence names it: once is enough */
+		dif_error_wrap(&e, "could not deliver to destination '%s'", d->to->config->name);
+	} else {
+		dif_error_wrap(&e, "could not %s object '%s' of destination '%s'", verb, key,
+		               d->to->config->name);
+	}
 	dif_delivery_stop(d, FAILED, &e);
 }
 
