@@ -614,6 +614,7 @@ TEST(failures_in_a_row_open_the_breaker)
 	opkit_until(k, &late.calls, 1);
 	assert_int_equal(late.err.cls, DIF_TRANSIENT);
 	assert_non_null(strstr(late.err.text, "does not answer"));
+	assert_non_null(strstr(late.err.text, "the last failure: "));
 	/* nobody waits for it any more: the program may end */
 	opkit_turn(k);
 	assert_false(uv_loop_alive(&k->e->loop));
