@@ -1,8 +1,10 @@
 /* sink - an object store for benchmarks: S3 (path style) and Azure Blob shapes over TLS, in memory.
  *
- * One thread per connection, blocking. Objects keep their bytes, MD5 as ETag, headers and metadata;
- * conditions on writes are kept; LIST answers pages in key order. Signatures are not checked: real
- * servers prove correctness, this one must only not be the bottleneck. GET /__stats tells counts.
+ * One thread per connection, blocking; only one of them works at a time, so that a sink takes one
+ * core at most from the client under test: a real store has machines of its own. Objects keep
+ * their bytes, MD5 as ETag, headers and metadata; conditions on writes are kept; LIST answers
+ * pages in key order. Signatures are not checked: real servers prove correctness, this one must
+ * only not be the bottleneck. GET /__stats tells counts.
  *
  *   sink PORT CERT KEY [DELAY_MS]        port 0: a free one; prints "port N"
  */
@@ -12,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -57,7 +60,8 @@ struct request {
 static SSL_CTX *tls;
 static int delay_ms;
 static struct object *table[SLOTS];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the table */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* of whoever works */
 static atomic_ulong puts_done, gets_done, heads_done, lists_done, removes_done, bytes_in, conns;
 
 /* --- objects; all under the lock --- */
@@ -422,9 +426,6 @@ static bool serve(struct conn *c, struct request *r)
 		depth += *p == '/' && p[1] != '\0';
 	}
 	bool is_bucket = depth <= (azure ? 2 : 1);
-	if (delay_ms > 0) {
-		usleep((useconds_t)delay_ms * 1000);
-	}
 	if (strcmp(r->path, "/__stats") == 0) {
 		return stats(c);
 	}
@@ -453,6 +454,18 @@ static bool serve(struct conn *c, struct request *r)
 
 /* --- reading --- */
 
+static int read_some(struct conn *c, void *to, size_t n)
+{
+	struct pollfd fd = {.fd = SSL_get_fd(c->ssl), .events = POLLIN};
+	if (SSL_pending(c->ssl) == 0) {
+		poll(&fd, 1, -1);
+	}
+	pthread_mutex_lock(&turn);
+	int got = SSL_read(c->ssl, to, (int)n);
+	pthread_mutex_unlock(&turn);
+	return got;
+}
+
 /* Until the empty line is in; its end, 0: the peer went. */
 static size_t read_head(struct conn *c)
 {
@@ -464,7 +477,7 @@ static size_t read_head(struct conn *c)
 		if (c->have == sizeof c->head) {
 			return 0;
 		}
-		int n = SSL_read(c->ssl, c->head + c->have, (int)(sizeof c->head - c->have));
+		int n = read_some(c, c->head + c->have, sizeof c->head - c->have);
 		if (n <= 0) {
 			return 0;
 		}
@@ -517,7 +530,7 @@ static bool read_body(struct conn *c, struct request *r, size_t head)
 	}
 	while (n < r->length) {
 		size_t most = r->length - n < (1u << 20) ? r->length - n : 1u << 20;
-		int got = SSL_read(c->ssl, r->body + n, (int)most);
+		int got = read_some(c, r->body + n, most);
 		if (got <= 0) {
 			return false;
 		}
@@ -534,7 +547,13 @@ static bool one_request(struct conn *c)
 		return false;
 	}
 	char *copy = strndup(c->head, head);
-	bool ok = parse(copy, &r) && read_body(c, &r, head) && serve(c, &r);
+	bool ok = parse(copy, &r) && read_body(c, &r, head);
+	if (delay_ms > 0) {
+		usleep((useconds_t)delay_ms * 1000);
+	}
+	pthread_mutex_lock(&turn);
+	ok = ok && serve(c, &r);
+	pthread_mutex_unlock(&turn);
 	free(r.body);
 	free(copy);
 	return ok;
