@@ -19,7 +19,7 @@
 #define ARENA_MAX (256u << 20) /* keys of a listing of 200,000 objects */
 #define UNREACHABLE_MS 60000   /* design section 3: counts as not reached */
 #define DEADLINE_MS (10 * 60 * 1000)
-#define AHEAD 4 /* more than the window, so that the next bodies are ready */
+#define AHEAD 32 /* more than the window, so that the next bodies are ready */
 
 #define STOPS (DIF_TO(FAILED) | DIF_TO(SUPERSEDED))
 
