@@ -203,25 +203,24 @@ static bool is_kind(const char *section, const char *kind)
 	return strncmp(section, kind, n) == 0 && section[n] == ' ';
 }
 
+/* Every section that stands for a thing of its own. */
 static bool bind_section(struct dif_config *c, const char *section, struct dif_error *err)
 {
 	const char *name = section + strcspn(section, " ");
 	name += *name == ' ';
-	if (is_kind(section, "source")) {
-		struct dif_source_config *s = &c->sources[c->nsources++];
-		*s = (struct dif_source_config){.name = name, .section = section};
-		return bind(c, "source", section, s, err);
+#define BIND(kind, list, count)                                           \
+	if (is_kind(section, kind)) {                                     \
+		c->list[c->count].name = name;                            \
+		c->list[c->count].section = section;                      \
+		return bind(c, kind, section, &c->list[c->count++], err); \
 	}
-	if (is_kind(section, "store")) {
-		struct dif_store_config *s = &c->stores[c->nstores++];
-		*s = (struct dif_store_config){.name = name, .section = section};
-		return bind(c, "store", section, s, err);
-	}
-	if (is_kind(section, "destination")) {
-		struct dif_destination_config *d = &c->destinations[c->ndestinations++];
-		*d = (struct dif_destination_config){.name = name, .section = section};
-		return bind(c, "destination", section, d, err);
-	}
+	BIND("source", sources, nsources)
+	BIND("store", stores, nstores)
+	BIND("cdn", cdns, ncdns)
+	BIND("steering", steerings, nsteerings)
+	BIND("lease", leases, nleases)
+	BIND("destination", destinations, ndestinations)
+#undef BIND
 	return !is_kind(section, "class") ||
 	       bind_class(c, section, &c->classes[c->nclasses++], err);
 }
@@ -233,10 +232,13 @@ static bool bind_all(struct dif_config *c, struct dif_error *err)
 	for (const struct dif_ini_entry *e = c->entries; e != NULL; last = e, e = e->next) {
 		n += last == NULL || strcmp(last->section, e->section) != 0;
 	}
+	uint32_t more = n + DIF_CONFIG_ROOM;
 	c->sources = dif_arena_alloc(&c->arena, n * sizeof *c->sources);
-	c->stores = dif_arena_alloc(&c->arena, (n + DIF_CONFIG_ROOM) * sizeof *c->stores);
-	c->destinations =
-		dif_arena_alloc(&c->arena, (n + DIF_CONFIG_ROOM) * sizeof *c->destinations);
+	c->stores = dif_arena_alloc(&c->arena, more * sizeof *c->stores);
+	c->cdns = dif_arena_alloc(&c->arena, more * sizeof *c->cdns);
+	c->steerings = dif_arena_alloc(&c->arena, n * sizeof *c->steerings);
+	c->leases = dif_arena_alloc(&c->arena, n * sizeof *c->leases);
+	c->destinations = dif_arena_alloc(&c->arena, more * sizeof *c->destinations);
 	c->classes = dif_arena_alloc(&c->arena, n * sizeof *c->classes);
 	if (c->arena.failed) {
 		return dif_error_exit(err, DIF_EXIT_OTHER, DIF_TRANSIENT,
@@ -256,37 +258,27 @@ static bool bind_all(struct dif_config *c, struct dif_error *err)
 
 /* --- keys that nobody reads --- */
 
+/* The plug-in that a section's keys belong to; NULL: they are all ours. */
 static const char *command_for(const struct dif_config *c, const struct dif_ini_entry *e)
 {
-	for (uint32_t i = 0; i < c->nstores; i++) {
-		if (strcmp(c->stores[i].section, e->section) == 0) {
-			return c->stores[i].plugin;
-		}
+#define FIND(list, count)                                          \
+	for (uint32_t i = 0; i < c->count; i++) {                  \
+		if (strcmp(c->list[i].section, e->section) == 0) { \
+			return c->list[i].plugin;                  \
+		}                                                  \
 	}
-	for (uint32_t i = 0; i < c->nsources; i++) {
-		if (strcmp(c->sources[i].section, e->section) == 0) {
-			return c->sources[i].plugin;
-		}
-	}
+	FIND(stores, nstores)
+	FIND(sources, nsources)
+	FIND(cdns, ncdns)
+	FIND(steerings, nsteerings)
+	FIND(leases, nleases)
+#undef FIND
 	return NULL;
 }
 
 bool dif_config_refuse_key(const struct dif_config *c, const struct dif_ini_entry *e,
                            struct dif_error *err)
 {
-	static const struct {
-		const char *key, *what;
-	} unknown_yet[] = {
-		{"weight", "failover"}, {"private", "failover"}, {"cdn", "a CDN plug-in"}};
-	for (size_t i = 0; i < DIF_LEN(unknown_yet); i++) {
-		if (strncmp(e->section, "destination ", 12) == 0 &&
-		    strcmp(e->key, unknown_yet[i].key) == 0) {
-			return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
-			                      "%s:%u: key '%s' needs %s, which is not in this "
-			                      "version; take it out",
-			                      e->file, e->line, e->key, unknown_yet[i].what);
-		}
-	}
 	const char *plugin = command_for(c, e);
 	return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
 	                      "%s:%u: unknown key '%.100s' in [%s]%s%s%s", e->file, e->line, e->key,

@@ -27,9 +27,33 @@ struct dif_store_config {
 	const char *name, *section, *plugin;
 };
 
+#define DIF_CDNS_MAX 16 /* of one destination */
+
+struct dif_cdn_config {
+	const char *name, *section, *plugin;
+};
+
+struct dif_steering_config {
+	const char *name, *section, *plugin;
+	const char *record; /* the name that readers ask for, "www.prep.example" */
+	const char *type;   /* "A", "AAAA", "CNAME" */
+	int64_t ttl;        /* ms, whole seconds */
+};
+
+struct dif_lease_config {
+	const char *name, *section, *plugin;
+	int64_t ttl; /* ms, whole seconds */
+};
+
 struct dif_destination_config {
 	const char *name, *section, *store;
-	const char *prefix;     /* "" or "a/b/": keys below it are ours */
+	const char *cdn;         /* as written; read cdns */
+	const char *const *cdns; /* names, in order */
+	uint32_t ncdns;
+	const char *target;  /* where steering leads for it; NULL: the host of public_url */
+	int64_t weight;      /* of its share of the readers; 0: none while others are healthy */
+	uint32_t is_private; /* private = yes: readers must not get in, and no route leads there */
+	const char *prefix;  /* "" or "a/b/": keys below it are ours */
 	const char *public_url; /* with a slash at its end; NULL: none */
 	const char *ca_file;    /* whose certificates public_url may show; NULL: see check */
 	int64_t grace, barrier; /* ms */
@@ -38,8 +62,8 @@ struct dif_destination_config {
 	const char *siblings;   /* "gzip" or NULL */
 };
 
-/* Room behind stores and destinations for what is dropped in while the agent runs (flow/dropin):
- * the arrays never move, so pointers to what is in them stay. */
+/* Room behind stores, CDNs and destinations for what is dropped in while the agent runs
+ * (flow/dropin): the arrays never move, so pointers to what is in them stay. */
 #define DIF_CONFIG_ROOM 256
 
 struct dif_config {
@@ -52,9 +76,12 @@ struct dif_config {
 	struct dif_limits limits;
 	struct dif_source_config *sources;
 	struct dif_store_config *stores;
+	struct dif_cdn_config *cdns;
+	struct dif_steering_config *steerings;
+	struct dif_lease_config *leases;
 	struct dif_destination_config *destinations;
 	struct dif_class_rule *classes;
-	uint32_t nsources, nstores, ndestinations, nclasses;
+	uint32_t nsources, nstores, ncdns, nsteerings, nleases, ndestinations, nclasses;
 };
 
 /* Reads file and the plug-in folder's INIs, checks everything that can be checked without opening
@@ -67,8 +94,8 @@ struct dif_config *dif_config_load_some(const char *file, const char *const *nam
                                         struct dif_error *err);
 void dif_config_free(struct dif_config *c);
 bool dif_config_check_unused(const struct dif_config *c, struct dif_error *err);
-/* Option rows by section kind ("agent", "source", "store", "destination", "class") for help, manual
- * and example files. */
+/* Option rows by section kind ("agent", "source", "store", "cdn", "destination", "steering",
+ * "lease", "class") for help, manual and example files. */
 const struct dif_option *dif_config_rows(const char *kind, uint32_t *n);
 /* Where plug-ins are when nobody says: plugins.d beside the program, else the system's. */
 const char *dif_config_default_plugins(void);

@@ -10,16 +10,6 @@
 
 /* --- sections --- */
 
-/* Kinds that the design knows and this version does not serve. A section that is read and ignored
- * would let its owner believe in a purge or a failover that never comes. */
-static const struct {
-	const char *kind, *what;
-} unknown_yet[] = {
-	{"cdn", "CDN plug-ins"},
-	{"steering", "steering plug-ins"},
-	{"lease", "lease plug-ins"},
-};
-
 static bool check_name(const struct dif_config *c, const struct dif_ini_entry *e, const char *name,
                        struct dif_error *err)
 {
@@ -54,19 +44,12 @@ static bool check_section(const struct dif_config *c, const struct dif_ini_entry
 		memcpy(kind, e->section, n);
 		kind[n] = '\0';
 	}
-	for (size_t i = 0; i < DIF_LEN(unknown_yet); i++) {
-		if (strcmp(kind, unknown_yet[i].kind) == 0) {
-			return dif_config_refuse(c, e->section, NULL, err,
-			                         "section [%.100s]: %s are not in this version; "
-			                         "take it out",
-			                         e->section, unknown_yet[i].what);
-		}
-	}
 	uint32_t rows = 0;
 	if (strcmp(kind, "agent") == 0 || dif_config_rows(kind, &rows) == NULL) {
 		return dif_config_refuse(c, e->section, NULL, err,
 		                         "unknown section [%.100s]; known are [agent], [source "
-		                         "NAME], [store NAME], [destination NAME], [class NAME]",
+		                         "NAME], [store NAME], [cdn NAME], [destination NAME], "
+		                         "[steering NAME], [lease NAME], [class NAME]",
 		                         e->section);
 	}
 	return check_name(c, e, name, err);
@@ -209,6 +192,43 @@ static bool has_store(const struct dif_config *c, const char *name)
 	return false;
 }
 
+static bool has_cdn(const struct dif_config *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->ncdns; i++) {
+		if (strcmp(c->cdns[i].name, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Splits `cdn` into cdns. */
+static bool check_cdns(struct dif_config *c, struct dif_destination_config *d,
+                       struct dif_error *err)
+{
+	const char **names = dif_arena_alloc(&c->arena, DIF_CDNS_MAX * sizeof *names);
+	const char *at = d->cdn != NULL ? d->cdn + strspn(d->cdn, " \t") : "";
+	for (; names != NULL && *at != '\0'; d->ncdns++) {
+		size_t len = strcspn(at, " \t");
+		if (d->ncdns == DIF_CDNS_MAX) {
+			return dif_config_refuse(c, d->section, "cdn", err,
+			                         "could not use option 'cdn': there are over %d",
+			                         DIF_CDNS_MAX);
+		}
+		names[d->ncdns] = dif_arena_fmt(&c->arena, "%.*s", (int)len, at);
+		if (!has_cdn(c, names[d->ncdns])) {
+			return dif_config_refuse(c, d->section, "cdn", err,
+			                         "there is no section [cdn %s]", names[d->ncdns]);
+		}
+		at += len + strspn(at + len, " \t");
+	}
+	d->cdns = names;
+	return d->ncdns == 0 || d->public_url != NULL ||
+	       dif_config_refuse(c, d->section, "cdn", err,
+	                         "a CDN forgets addresses: say public_url, where readers find the "
+	                         "site through it");
+}
+
 static bool check_destination(struct dif_config *c, struct dif_destination_config *d,
                               struct dif_error *err)
 {
@@ -238,7 +258,7 @@ static bool check_destination(struct dif_config *c, struct dif_destination_confi
 		                         "siblings = gzip beside store_as = gzip would store the "
 		                         "same bytes twice: take one of the two out");
 	}
-	return true;
+	return check_cdns(c, d, err);
 }
 
 static bool do_overlap(const char *a, const char *b)
@@ -296,6 +316,23 @@ static bool check_limits(const struct dif_config *c, struct dif_error *err)
 	return true;
 }
 
+static bool check_steering(const struct dif_config *c, struct dif_error *err)
+{
+	if (c->nleases > 1) {
+		return dif_config_refuse(c, c->leases[1].section, NULL, err,
+		                         "there is a [lease %s] already: one lease decides who "
+		                         "works",
+		                         c->leases[0].name);
+	}
+	bool leads = c->nsteerings == 0;
+	for (uint32_t i = 0; i < c->ndestinations; i++) {
+		const struct dif_destination_config *d = &c->destinations[i];
+		leads = leads || (!d->is_private && (d->target != NULL || d->public_url != NULL));
+	}
+	return leads || dif_config_refuse(c, c->steerings[0].section, NULL, err,
+	                                  "no destination has a target or public_url to lead to");
+}
+
 bool dif_config_check(struct dif_config *c, struct dif_error *err)
 {
 	if (c->ndestinations == 0) {
@@ -312,5 +349,6 @@ bool dif_config_check(struct dif_config *c, struct dif_error *err)
 			return false;
 		}
 	}
-	return check_overlap(c, err) && check_classes(c, err) && check_limits(c, err);
+	return check_overlap(c, err) && check_classes(c, err) && check_limits(c, err) &&
+	       check_steering(c, err);
 }

@@ -159,6 +159,71 @@ static const struct dif_option store_rows[] = {
 };
 #undef AT
 
+#define AT(member) .offset = offsetof(struct dif_cdn_config, member)
+static const struct dif_option cdn_rows[] = {
+	{.name = "plugin",
+         .type = DIF_STRING,
+         .flags = DIF_NEEDED,
+         .min = 1,
+         .max = 64,
+         AT(plugin),
+         .help = "The plug-in that speaks to the CDN. Its own options: difusor options PLUGIN"},
+};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct dif_steering_config, member)
+static const struct dif_option steering_rows[] = {
+	{.name = "plugin",
+         .type = DIF_STRING,
+         .flags = DIF_NEEDED,
+         .min = 1,
+         .max = 64,
+         AT(plugin),
+         .help = "The plug-in that sets the route. Its own options: difusor options PLUGIN"},
+	{.name = "record",
+         .type = DIF_STRING,
+         .flags = DIF_NEEDED,
+         .min = 1,
+         .max = 253,
+         AT(record),
+         .help = "The name that readers ask for, such as www.prep.example."},
+	{.name = "type",
+         .def = "CNAME",
+         .type = DIF_ENUM,
+         .choices = "A AAAA CNAME",
+         AT(type),
+         .help = "What kind of record leads to the destinations."},
+	{.name = "ttl",
+         .def = "30s",
+         .type = DIF_DURATION,
+         .min = SECOND,
+         .max = HOUR,
+         AT(ttl),
+         .help = "How long resolvers may keep an answer. Readers follow a change after this "
+                 "time."},
+};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct dif_lease_config, member)
+static const struct dif_option lease_rows[] = {
+	{.name = "plugin",
+         .type = DIF_STRING,
+         .flags = DIF_NEEDED,
+         .min = 1,
+         .max = 64,
+         AT(plugin),
+         .help = "The plug-in that keeps the lease between two agents: etcd. Its own options: "
+                 "difusor options PLUGIN"},
+	{.name = "ttl",
+         .def = "15s",
+         .type = DIF_DURATION,
+         .min = 3 * SECOND,
+         .max = 300 * SECOND,
+         AT(ttl),
+         .help = "How long the lease holds when its agent falls silent."},
+};
+#undef AT
+
 #define AT(member) .offset = offsetof(struct dif_destination_config, member)
 static const struct dif_option destination_rows[] = {
 	{.name = "store",
@@ -168,6 +233,12 @@ static const struct dif_option destination_rows[] = {
          .max = 64,
          AT(store),
          .help = "The [store NAME] that the site is put into."},
+	{.name = "cdn",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 1024,
+         AT(cdn),
+         .help = "The [cdn NAME] before the store, or several with blanks between them."},
 	{.name = "prefix",
          .def = "",
          .type = DIF_STRING,
@@ -178,6 +249,26 @@ static const struct dif_option destination_rows[] = {
          .type = DIF_URL,
          AT(public_url),
          .help = "Where readers find the site. Checked by difusor check."},
+	{.name = "target",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 253,
+         AT(target),
+         .help = "Host name or address that the route leads to for this destination. Unless said: "
+                 "the host of public_url."},
+	{.name = "weight",
+         .def = "100",
+         .type = DIF_INT,
+         .max = 1000,
+         AT(weight),
+         .help = "Its share of the readers, beside those of the others. 0: a spare, used when no "
+                 "other is healthy."},
+	{.name = "private",
+         .def = "no",
+         .type = DIF_BOOL,
+         AT(is_private),
+         .help = "yes: readers must not get in (public_url has to answer 403 or 404), and no route "
+                 "leads here."},
 	{.name = "ca_file",
          .type = DIF_FILE_PATH,
          AT(ca_file),
@@ -265,6 +356,9 @@ const struct dif_option *dif_config_rows(const char *kind, uint32_t *n)
 		{"agent", agent_rows, DIF_LEN(agent_rows)},
 		{"source", source_rows, DIF_LEN(source_rows)},
 		{"store", store_rows, DIF_LEN(store_rows)},
+		{"cdn", cdn_rows, DIF_LEN(cdn_rows)},
+		{"steering", steering_rows, DIF_LEN(steering_rows)},
+		{"lease", lease_rows, DIF_LEN(lease_rows)},
 		{"destination", destination_rows, DIF_LEN(destination_rows)},
 		{"class", class_rows, DIF_LEN(class_rows)},
 	};

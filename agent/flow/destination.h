@@ -18,6 +18,7 @@ enum dif_fence { DIF_FENCE_UNKNOWN, DIF_FENCED, DIF_UNFENCED };
 struct dif_destination {
 	const struct dif_destination_config *config;
 	struct dif_instance *store;
+	struct dif_instance *cdns[DIF_CDNS_MAX]; /* config->ncdns, in its order */
 	struct dif_map
 		held; /* key -> struct dif_held, memory of the destination; loaded from the state */
 	bool known; /* held was loaded or listed: a key that is not in it does not exist, as far as

@@ -57,8 +57,9 @@ static bool check_keys(const struct dif_config *c, const char *section, const st
                        struct dif_error *err)
 {
 	uint32_t n = 0;
-	bool is_source = strncmp(section, "source ", 7) == 0;
-	const struct dif_option *rows = dif_config_rows(is_source ? "source" : "store", &n);
+	char kind[16] = "";
+	snprintf(kind, sizeof kind, "%.*s", (int)strcspn(section, " "), section);
+	const struct dif_option *rows = dif_config_rows(kind, &n);
 	for (const struct dif_ini_entry *e = c->entries; e != NULL; e = e->next) {
 		if (e->key != NULL && strcmp(e->section, section) == 0 &&
 		    !has_row(rows, n, e->key) && !has_row(o->options, o->noptions, e->key) &&
@@ -70,11 +71,11 @@ static bool check_keys(const struct dif_config *c, const char *section, const st
 	return true;
 }
 
-static struct dif_instance *open_instance(struct dif_setup *s, const struct dif_config *c,
-                                          const char *section, const char *plugin,
-                                          struct dif_error *err)
+struct dif_instance *dif_setup_open_instance(struct dif_setup *s, const struct dif_config *c,
+                                             enum dif_kind kind, const char *section,
+                                             const char *plugin, struct dif_error *err)
 {
-	const struct dif_offer *offer = dif_loader_find(&s->loader, DIF_STORE, plugin, NULL);
+	const struct dif_offer *offer = dif_loader_find(&s->loader, kind, plugin, NULL);
 	if (offer == NULL) {
 		dif_config_refuse(c, section, "plugin", err,
 		                  "could not load plug-in '%s' from '%s': %s", plugin, c->plugins,
@@ -99,7 +100,7 @@ bool dif_setup_open_store(struct dif_setup *s, const struct dif_config *c,
                           const struct dif_store_config *store, struct dif_instance **to,
                           struct dif_error *err)
 {
-	*to = open_instance(s, c, store->section, store->plugin, err);
+	*to = dif_setup_open_instance(s, c, DIF_STORE, store->section, store->plugin, err);
 	if (*to == NULL) {
 		return false;
 	}
@@ -118,16 +119,22 @@ static bool open_stores(struct dif_setup *s, struct dif_error *err)
 	return ok;
 }
 
-static bool open_sources(struct dif_setup *s, struct dif_error *err)
+static bool open_others(struct dif_setup *s, struct dif_error *err)
 {
-	for (uint32_t i = 0; i < s->config->nsources; i++) {
-		const struct dif_source_config *c = &s->config->sources[i];
-		s->sources[i] = open_instance(s, s->config, c->section, c->plugin, err);
-		if (s->sources[i] == NULL) {
-			return false;
-		}
+	const struct dif_config *c = s->config;
+	bool ok = true;
+#define OPEN(kind, list, count)                                                      \
+	for (uint32_t i = 0; ok && i < c->count; i++) {                              \
+		s->list[i] = dif_setup_open_instance(s, c, kind, c->list[i].section, \
+		                                     c->list[i].plugin, err);        \
+		ok = s->list[i] != NULL;                                             \
 	}
-	return true;
+	OPEN(DIF_STORE, sources, nsources)
+	OPEN(DIF_CDN, cdns, ncdns)
+	OPEN(DIF_STEER, steerings, nsteerings)
+	OPEN(DIF_LEASE, leases, nleases)
+#undef OPEN
+	return ok;
 }
 
 static bool load_plugins(struct dif_setup *s, struct dif_error *err)
@@ -194,13 +201,33 @@ struct dif_instance *dif_setup_store(const struct dif_setup *s, const char *name
 	return NULL;
 }
 
+/* The instance of [cdn NAME]; the configuration has checked that there is one. */
+static struct dif_instance *cdn_of(const struct dif_setup *s, const char *name)
+{
+	for (uint32_t k = 0; k < s->config->ncdns; k++) {
+		if (strcmp(s->config->cdns[k].name, name) == 0) {
+			return s->cdns[k];
+		}
+	}
+	return NULL;
+}
+
+void dif_setup_place(struct dif_setup *s, uint32_t i)
+{
+	const struct dif_destination_config *d = &s->config->destinations[i];
+	dif_destination_init(&s->destinations[i], d, dif_setup_store(s, d->store));
+	for (uint32_t k = 0; k < d->ncdns; k++) {
+		s->destinations[i].cdns[k] = cdn_of(s, d->cdns[k]);
+	}
+}
+
 static bool place_destinations(struct dif_setup *s, struct dif_error *err)
 {
 	for (uint32_t i = 0; i < s->config->ndestinations; i++) {
 		const struct dif_destination_config *d = &s->config->destinations[i];
-		struct dif_instance *store = dif_setup_store(s, d->store);
-		dif_destination_init(&s->destinations[i], d, store);
-		if (!dif_setup_check_forms(s->config, d, dif_instance_caps(store), err)) {
+		dif_setup_place(s, i);
+		if (!dif_setup_check_forms(s->config, d,
+		                           dif_instance_caps(s->destinations[i].store), err)) {
 			return false;
 		}
 	}
@@ -282,11 +309,15 @@ static bool open_read(struct dif_setup *s, struct dif_error *err)
 static bool allocate(struct dif_setup *s, struct dif_error *err)
 {
 	const struct dif_config *c = s->config;
-	/* one more source: calloc may give NULL for none */
+	/* one more: calloc may give NULL for none */
 	s->stores = calloc(c->nstores + DIF_CONFIG_ROOM, sizeof(struct dif_instance *));
 	s->sources = calloc(c->nsources + 1, sizeof(struct dif_instance *));
+	s->cdns = calloc(c->ncdns + DIF_CONFIG_ROOM, sizeof(struct dif_instance *));
+	s->steerings = calloc(c->nsteerings + 1, sizeof(struct dif_instance *));
+	s->leases = calloc(c->nleases + 1, sizeof(struct dif_instance *));
 	s->destinations = calloc(c->ndestinations + DIF_CONFIG_ROOM, sizeof *s->destinations);
-	if (s->stores == NULL || s->sources == NULL || s->destinations == NULL) {
+	if (s->stores == NULL || s->sources == NULL || s->cdns == NULL || s->steerings == NULL ||
+	    s->leases == NULL || s->destinations == NULL) {
 		return dif_error_exit(err, DIF_EXIT_OTHER, DIF_TRANSIENT,
 		                      "could not open '%s': out of memory", c->file);
 	}
@@ -302,7 +333,7 @@ static bool open_all(struct dif_setup *s, const char *file, enum dif_setup_mode 
 	}
 	s->engine = dif_engine_new(err);
 	if (s->engine == NULL || !allocate(s, err) || !load_plugins(s, err) ||
-	    !open_stores(s, err) || !open_sources(s, err) ||
+	    !open_stores(s, err) || !open_others(s, err) ||
 	    !dif_config_check_unused(s->config, err) || !place_destinations(s, err)) {
 		return false;
 	}
@@ -351,6 +382,9 @@ static void close_engine(struct dif_setup *s)
 	uint32_t pending = 0;
 	close_instances(s->sources, s->config->nsources, &pending);
 	close_instances(s->stores, s->config->nstores, &pending);
+	close_instances(s->cdns, s->config->ncdns, &pending);
+	close_instances(s->steerings, s->config->nsteerings, &pending);
+	close_instances(s->leases, s->config->nleases, &pending);
 	if (s->state != NULL) {
 		pending++;
 		dif_state_close(s->state, on_closed, &pending);
@@ -379,6 +413,9 @@ void dif_setup_close(struct dif_setup *s)
 	dif_loader_fini(&s->loader);
 	free(s->destinations);
 	free(s->sources);
+	free(s->cdns);
+	free(s->steerings);
+	free(s->leases);
 	free(s->stores);
 	dif_config_free(s->config);
 	dif_setup_forget(s->more);

@@ -1,5 +1,5 @@
 /* setup - what every verb that touches the clouds stands on, opened from one configuration and
- * closed in order: engine, plug-ins, stores, destinations, state, archive, spool. One per
+ * closed in order: engine, plug-ins, stores, CDNs, destinations, state, archive, spool. One per
  * process, on the loop thread. */
 #ifndef DIF_FLOW_SETUP_H
 #define DIF_FLOW_SETUP_H
@@ -25,6 +25,9 @@ struct dif_setup {
 	struct dif_destination *destinations; /* config->ndestinations, and room likewise */
 	struct dif_instance **sources;        /* config->nsources, by index */
 	struct dif_instance **stores;         /* config->nstores, and room as in flow/config */
+	struct dif_instance **cdns;           /* config->ncdns, and room likewise */
+	struct dif_instance **steerings;      /* config->nsteerings */
+	struct dif_instance **leases;         /* config->nleases: one or none */
 	struct dif_state *state;              /* NULL: CONFIG, or READ where there is none */
 	struct dif_archive *archive;          /* NULL: CONFIG, or READ where there is none */
 	struct dif_spool *spool;              /* NULL unless OWN */

@@ -163,7 +163,7 @@ static void put_in(struct adding *a, struct dif_setup_more *more)
 		uint32_t at = s->config->ndestinations;
 		struct dif_destination_config *d = &s->config->destinations[at];
 		*d = a->config->destinations[a->destination[i]];
-		dif_destination_init(&s->destinations[at], d, dif_setup_store(s, d->store));
+		dif_setup_place(s, at);
 		dif_destination_load(&s->destinations[at], s->state);
 		s->config->ndestinations++;
 		s->added_destinations++;

@@ -11,6 +11,12 @@ struct dif_setup_more {
 };
 void dif_setup_forget(struct dif_setup_more *m); /* all; accepts NULL */
 
+/* Opens the section's plug-in of that kind; NULL: err, which carries the exit. */
+struct dif_instance *dif_setup_open_instance(struct dif_setup *s, const struct dif_config *c,
+                                             enum dif_kind kind, const char *section,
+                                             const char *plugin, struct dif_error *err);
+/* Makes destinations[i] of config->destinations[i]: its store and CDNs are open. */
+void dif_setup_place(struct dif_setup *s, uint32_t i);
 /* Opens a store of c. On failure *to may hold an instance all the same, for whoever closes. */
 bool dif_setup_open_store(struct dif_setup *s, const struct dif_config *c,
                           const struct dif_store_config *store, struct dif_instance **to,

@@ -203,6 +203,9 @@ static void settle_caps(struct dif_instance *i)
 	c->list_max = bounded(c->list_max, LIST_MAX);
 	c->delete_max = bounded(c->delete_max, DELETE_MAX);
 	c->digests[DIF_LEN(c->digests) - 1] = DIF_NO_DIGEST; /* the list ends */
+	if (i->offer->kind == DIF_CDN) {
+		c->writes_per_s = c->purges_per_s; /* its only writes */
+	}
 	if (i->settings.rate > 0) {
 		c->writes_per_s = (double)i->settings.rate;
 	}

@@ -41,6 +41,7 @@ static bool check_sizes(const struct dif_plugin *p, struct dif_error *err)
 		{"dif_field", p->field_size, sizeof(struct dif_field)},
 		{"dif_object", p->object_size, sizeof(struct dif_object)},
 		{"dif_piece", p->piece_size, sizeof(struct dif_piece)},
+		{"dif_target", p->target_size, sizeof(struct dif_target)},
 	};
 	for (size_t i = 0; i < DIF_LEN(sizes); i++) {
 		if (sizes[i].theirs != sizes[i].ours) {
@@ -113,11 +114,44 @@ static bool check_faults(const struct dif_offer *o, struct dif_error *err)
 	return true;
 }
 
+static bool has_store_verbs(const struct dif_offer *o, struct dif_error *err)
+{
+	const struct dif_store *s = (const struct dif_store *)(const void *)o->verbs;
+	if (s->head == NULL || s->get == NULL) {
+		return REFUSE(err, "offer '%s': it lacks head or get", o->name);
+	}
+	int parts = (s->part_begin != NULL) + (s->part_put != NULL) + (s->part_finish != NULL) +
+	            (s->part_abort != NULL);
+	return parts == 0 || parts == 4 ||
+	       REFUSE(err, "offer '%s': it lacks some of the verbs for parts", o->name);
+}
+
+static bool has_other_verbs(const struct dif_offer *o, struct dif_error *err)
+{
+	const struct dif_cdn *c = (const struct dif_cdn *)(const void *)o->verbs;
+	const struct dif_steer *s = (const struct dif_steer *)(const void *)o->verbs;
+	const struct dif_leaser *l = (const struct dif_leaser *)(const void *)o->verbs;
+	if (o->kind == DIF_CDN && c->purge == NULL) {
+		return REFUSE(err, "offer '%s': it lacks purge", o->name);
+	}
+	if (o->kind == DIF_STEER && (s->get == NULL || s->set == NULL)) {
+		return REFUSE(err, "offer '%s': it lacks get or set", o->name);
+	}
+	return o->kind != DIF_LEASE ||
+	       (l->acquire != NULL && l->renew != NULL && l->release != NULL && l->read != NULL) ||
+	       REFUSE(err, "offer '%s': it lacks one of acquire, renew, release, read", o->name);
+}
+
 static bool check_verbs(const struct dif_offer *o, struct dif_error *err)
 {
+	static const size_t least[] = {
+		[DIF_STORE] = sizeof(struct dif_store),
+		[DIF_CDN] = sizeof(struct dif_cdn),
+		[DIF_STEER] = sizeof(struct dif_steer),
+		[DIF_LEASE] = sizeof(struct dif_leaser),
+	};
 	const struct dif_kind_common *c = o->verbs;
-	size_t least = o->kind == DIF_STORE ? sizeof(struct dif_store) : sizeof *c;
-	if (c == NULL || c->size < least) {
+	if (c == NULL || c->size < least[o->kind]) {
 		return REFUSE(err, "offer '%s': its table of verbs is too small", o->name);
 	}
 	if (c->self_size > SELF_MAX || c->scratch_size > SCRATCH_MAX) {
@@ -126,19 +160,7 @@ static bool check_verbs(const struct dif_offer *o, struct dif_error *err)
 	if (c->open == NULL || c->probe == NULL) {
 		return REFUSE(err, "offer '%s': it lacks open or probe", o->name);
 	}
-	if (o->kind == DIF_STORE) {
-		const struct dif_store *s = (const struct dif_store *)(const void *)c;
-		if (s->head == NULL || s->get == NULL) {
-			return REFUSE(err, "offer '%s': it lacks head or get", o->name);
-		}
-		int parts = (s->part_begin != NULL) + (s->part_put != NULL) +
-		            (s->part_finish != NULL) + (s->part_abort != NULL);
-		if (parts != 0 && parts != 4) {
-			return REFUSE(err, "offer '%s': it lacks some of the verbs for parts",
-			              o->name);
-		}
-	}
-	return true;
+	return o->kind == DIF_STORE ? has_store_verbs(o, err) : has_other_verbs(o, err);
 }
 
 static bool check_offer(const struct dif_plugin *p, uint32_t at, struct dif_error *err)

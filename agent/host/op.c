@@ -31,28 +31,59 @@ static const struct dif_sm_state states[DIF_RUN_N] = {
 	[DIF_RUN_DONE] = {"done", 0},
 };
 
+/* Where a verb's input names what it is about. */
+enum about {
+	INSTANCE, /* nowhere; or in a ticket, which may be a capability */
+	TEXT,     /* its first member: key, prefix, name */
+	KEYS,
+	PART,
+	URLS
+};
+
 static const struct verb {
 	const char *name, *what; /* what: "could not WHAT 'KEY'" */
-	size_t offset;           /* of the verb in struct dif_store; 0: probe, of every kind */
+	enum dif_kind kind;      /* 0: every one */
+	size_t offset;           /* of the verb in the kind's table */
+	enum about about;
 	bool writes;
 	bool looks; /* what may have had its effect is read back before it is repeated */
 } verbs[DIF_VERBS] = {
-	[DIF_PROBE] = {"probe", "reach", 0, false, false},
-	[DIF_LIST] = {"list", "list objects below", offsetof(struct dif_store, list), false, false},
-	[DIF_HEAD] = {"head", "look at object", offsetof(struct dif_store, head), false, false},
-	[DIF_GET] = {"get", "get object", offsetof(struct dif_store, get), false, false},
-	[DIF_PUT] = {"put", "put object", offsetof(struct dif_store, put), true, true},
-	[DIF_REMOVE] = {"remove", "remove objects, the first being",
-                        offsetof(struct dif_store, remove), true, true},
+#define STORE(verb) DIF_STORE, offsetof(struct dif_store, verb)
+#define CDN(verb) DIF_CDN, offsetof(struct dif_cdn, verb)
+#define STEER(verb) DIF_STEER, offsetof(struct dif_steer, verb)
+#define LEASE(verb) DIF_LEASE, offsetof(struct dif_leaser, verb)
+	[DIF_PROBE] = {"probe", "reach", 0, offsetof(struct dif_kind_common, probe), INSTANCE,
+                       false, false},
+	[DIF_LIST] = {"list", "list objects below", STORE(list), TEXT, false, false},
+	[DIF_HEAD] = {"head", "look at object", STORE(head), TEXT, false, false},
+	[DIF_GET] = {"get", "get object", STORE(get), TEXT, false, false},
+	[DIF_PUT] = {"put", "put object", STORE(put), TEXT, true, true},
+	[DIF_REMOVE] = {"remove", "remove objects, the first being", STORE(remove), KEYS, true,
+                        true},
 	/* Nobody sees a part: it is sent again, and the plug-in finds out what is there. */
-	[DIF_PART_BEGIN] = {"part_begin", "begin the parts of object",
-                            offsetof(struct dif_store, part_begin), true, false},
-	[DIF_PART_PUT] = {"part_put", "put a part of object", offsetof(struct dif_store, part_put),
-                          true, false},
-	[DIF_PART_FINISH] = {"part_finish", "join the parts of object",
-                             offsetof(struct dif_store, part_finish), true, true},
-	[DIF_PART_ABORT] = {"part_abort", "drop the parts of object",
-                            offsetof(struct dif_store, part_abort), true, false},
+	[DIF_PART_BEGIN] = {"part_begin", "begin the parts of object", STORE(part_begin), PART,
+                            true, false},
+	[DIF_PART_PUT] = {"part_put", "put a part of object", STORE(part_put), PART, true, false},
+	[DIF_PART_FINISH] = {"part_finish", "join the parts of object", STORE(part_finish), PART,
+                             true, true},
+	[DIF_PART_ABORT] = {"part_abort", "drop the parts of object", STORE(part_abort), PART, true,
+                            false},
+	/* A repeat of these is harmless by contract. */
+	[DIF_PURGE] = {"purge", "purge", CDN(purge), URLS, true, false},
+	[DIF_PURGE_STATE] = {"purge_state", "ask after purge", CDN(purge_state), INSTANCE, false,
+                             false},
+	[DIF_ROUTE_GET] = {"get", "read the route of", STEER(get), TEXT, false, false},
+	[DIF_ROUTE_SET] = {"set", "set the route of", STEER(set), TEXT, true, false},
+	[DIF_ROUTE_STATE] = {"set_state", "ask after change", STEER(set_state), INSTANCE, false,
+                             false},
+	[DIF_LEASE_ACQUIRE] = {"acquire", "acquire lease", LEASE(acquire), TEXT, true, false},
+	[DIF_LEASE_RENEW] = {"renew", "renew lease", LEASE(renew), TEXT, true, false},
+	[DIF_LEASE_RELEASE] = {"release", "release lease", LEASE(release), TEXT, true, false},
+	[DIF_LEASE_READ] = {"read", "read lease", LEASE(read), TEXT, false, false},
+#undef STORE
+#undef CDN
+#undef STEER
+#undef LEASE
 };
 
 bool dif_verb_looks(enum dif_verb_id verb)
@@ -68,42 +99,38 @@ const char *dif_meta_get(const struct dif_field *meta, uint32_t n, const char *n
 /* NULL: the plug-in has no such verb. */
 static dif_verb *find_verb(const struct dif_instance *i, enum dif_verb_id verb)
 {
-	const struct dif_kind_common *c = i->offer->verbs;
 	dif_verb *v = NULL;
-	if (verb == DIF_PROBE) {
-		return c->probe;
-	}
-	if (i->offer->kind == DIF_STORE) {
-		memcpy(&v, (const char *)c + verbs[verb].offset, sizeof v);
+	if (verbs[verb].kind == 0 || verbs[verb].kind == i->offer->kind) {
+		memcpy(&v, (const char *)i->offer->verbs + verbs[verb].offset, sizeof v);
 	}
 	return v;
 }
 
 static const char *subject(const struct dif_op_run *r)
 {
-	switch (r->verb) {
-	case DIF_LIST:
-		return ((const struct dif_list *)r->in)->prefix;
-	case DIF_HEAD:
-	case DIF_GET:
-		return ((const struct dif_get *)r->in)->key;
-	case DIF_PUT:
-		return ((const struct dif_put *)r->in)->key;
-	case DIF_REMOVE: {
-		const struct dif_remove *in = r->in;
-		return in->n > 0 ? in->keys[0] : "";
-	}
-	case DIF_PART_BEGIN:
-	case DIF_PART_PUT:
-	case DIF_PART_FINISH:
-	case DIF_PART_ABORT:
+	const struct dif_remove *keys = r->in;
+	const struct dif_purge *urls = r->in;
+	const char *first = NULL;
+	switch (verbs[r->verb].about) {
+	case TEXT:
+		memcpy(&first, r->in, sizeof first);
+		return first;
+	case KEYS:
+		return keys->n > 0 ? keys->keys[0] : "";
+	case PART:
 		return ((const struct dif_part *)r->in)->put->key;
-	case DIF_PROBE:
-	case DIF_VERBS:
+	case URLS:
+		return urls->n > 0 ? urls->urls[0] : r->i->name;
+	case INSTANCE:
 		break;
 	}
 	return r->i->name;
 }
+
+static_assert(offsetof(struct dif_list, prefix) == 0 && offsetof(struct dif_get, key) == 0 &&
+                      offsetof(struct dif_put, key) == 0 && offsetof(struct dif_route, name) == 0 &&
+                      offsetof(struct dif_lease_call, name) == 0,
+              "what a verb is about comes first in its input");
 
 const char *dif_run_verb(const struct dif_op_run *r)
 {
@@ -165,6 +192,8 @@ static void fill_outcome(struct dif_op_run *r, struct dif_outcome *out)
 	out->result = a->result;
 	out->rows = a->rows;
 	out->nrows = a->nrows;
+	out->targets = a->targets;
+	out->ntargets = a->ntargets;
 	out->items = a->items;
 	out->nitems = r->verb == DIF_REMOVE ? a->nitems : 0;
 }
@@ -267,6 +296,7 @@ static void run_attempt(struct dif_op_run *r)
 		.in = r->in,
 		.number = r->attempts,
 		.is_list = r->verb == DIF_LIST,
+		.is_route = r->verb == DIF_ROUTE_GET,
 		.credential = i->login.current,
 		.ended = dif_run_attempt_ended,
 		.owner = r,

@@ -52,6 +52,8 @@ struct dif_outcome {
 	uint32_t nrows;
 	const struct dif_item *items; /* remove: one per key, in the order of the input */
 	uint32_t nitems;
+	const struct dif_target *targets; /* get of a route */
+	uint32_t ntargets;
 	uint32_t attempts;
 	bool unknown; /* a write failed and may have happened */
 	int64_t took_ms;
@@ -73,6 +75,18 @@ enum dif_verb_id {
 	DIF_PART_PUT,
 	DIF_PART_FINISH,
 	DIF_PART_ABORT,
+	/* a CDN */
+	DIF_PURGE,
+	DIF_PURGE_STATE,
+	/* steering */
+	DIF_ROUTE_GET,
+	DIF_ROUTE_SET,
+	DIF_ROUTE_STATE,
+	/* a lease */
+	DIF_LEASE_ACQUIRE,
+	DIF_LEASE_RENEW,
+	DIF_LEASE_RELEASE,
+	DIF_LEASE_READ,
 	DIF_VERBS
 };
 

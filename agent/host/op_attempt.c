@@ -367,6 +367,7 @@ static void clear(struct dif_op_host *a)
 	a->result = (struct dif_result){.size = sizeof a->result};
 	a->rows = NULL;
 	a->nrows = a->rows_cap = 0;
+	a->ntargets = a->targets_cap = 0;
 	a->items = NULL;
 	a->nitems = 0;
 	dif_error_clear(&a->err);
@@ -378,6 +379,7 @@ void dif_attempt_start(struct dif_op_host *a, const struct dif_attempt_start *s)
 	a->verb = s->name;
 	a->is_login = s->is_login;
 	a->is_list = s->is_list;
+	a->is_route = s->is_route;
 	a->is_remove = s->remove != NULL;
 	a->ended = s->ended;
 	a->owner = s->owner;

@@ -44,7 +44,7 @@ struct dif_op_host {
 	uv_timer_t timer; /* of pause */
 
 	const char *verb; /* "put", for sentences */
-	bool is_login, is_list, is_remove;
+	bool is_login, is_list, is_remove, is_route;
 	void (*ended)(struct dif_op_host *); /* once per start; owner then recycles */
 	void *owner;
 	struct dif_credential *credential;
@@ -88,6 +88,8 @@ struct dif_op_host {
 	struct dif_result result;
 	struct dif_object *rows;
 	uint32_t nrows, rows_cap;
+	struct dif_target *targets;
+	uint32_t ntargets, targets_cap;
 	struct dif_item *items; /* by index of the input */
 	uint32_t nitems;
 };
@@ -100,7 +102,7 @@ struct dif_attempt_start {
 	const char *name;
 	const void *in;
 	uint32_t number;
-	bool is_login, is_list;
+	bool is_login, is_list, is_route;
 	const struct dif_remove *remove; /* NULL: another verb */
 	struct dif_credential *credential;
 	void (*ended)(struct dif_op_host *);
@@ -140,6 +142,7 @@ void dif_host_refuse(struct dif_op *op, const struct dif_reply *r, const char *c
                      const char *what);
 void dif_host_object(struct dif_op *op, const struct dif_object *o);
 void dif_host_item(struct dif_op *op, const struct dif_item *it);
+void dif_host_target(struct dif_op *op, const struct dif_target *t);
 
 void *dif_host_alloc(struct dif_op *op, size_t n);
 const char *dif_host_fmt(struct dif_op *op, const char *fmt, ...) DIF_PRINTF(2, 3);

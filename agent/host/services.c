@@ -305,4 +305,5 @@ const struct dif_host dif_host_services = {
 	.strftime = strftime_utc,
 	.undate = dif_undate,
 	.log = log_line,
+	.target = dif_host_target,
 };

@@ -7,6 +7,7 @@
 #include "host/tree.h"
 
 #define ROWS_FIRST 64u
+#define TARGETS_FIRST 16u
 
 /* --- readers --- */
 
@@ -280,6 +281,14 @@ void dif_host_done(struct dif_op *op, const struct dif_result *res)
 		.upload = dif_arena_str(&a->arena, in.upload),
 		.token = dif_arena_str(&a->arena, in.token),
 		.accepted = in.accepted,
+		.ticket = dif_arena_str(&a->arena, in.ticket),
+		.settled = in.settled,
+		.wait_ms = in.wait_ms,
+		.tag = dif_arena_str(&a->arena, in.tag),
+		.lease = dif_arena_str(&a->arena, in.lease),
+		.holder = dif_arena_str(&a->arena, in.holder),
+		.fence = in.fence,
+		.ttl_s = in.ttl_s,
 	};
 	copy_object(&a->arena, &a->result.object, &in.object);
 	for (uint32_t k = 0; k < DIF_CRED_PARTS; k++) {
@@ -345,4 +354,30 @@ void dif_host_item(struct dif_op *op, const struct dif_item *it)
 	}
 	to->code = told(a, code);
 	to->what = told(a, it->what != NULL ? it->what : "");
+}
+
+void dif_host_target(struct dif_op *op, const struct dif_target *t)
+{
+	struct dif_op_host *a = op->host;
+	if (!a->is_route || a->outcomes > 0 || t->name == NULL || t->value == NULL) {
+		dif_attempt_breach(a, "gave a target where none belongs");
+		return;
+	}
+	if (a->ntargets == a->targets_cap) {
+		uint32_t cap = a->targets_cap > 0 ? a->targets_cap * 2 : TARGETS_FIRST;
+		struct dif_target *to = dif_arena_alloc(&a->arena, cap * sizeof *to);
+		if (to == NULL) {
+			return; /* the arena remembers */
+		}
+		if (a->ntargets > 0) {
+			memcpy(to, a->targets, a->ntargets * sizeof *to);
+		}
+		a->targets = to;
+		a->targets_cap = cap;
+	}
+	a->targets[a->ntargets++] = (struct dif_target){
+		.name = dif_arena_str(&a->arena, t->name),
+		.value = dif_arena_str(&a->arena, t->value),
+		.weight = t->weight,
+	};
 }

@@ -1,8 +1,8 @@
 /* difusor/plugin.h - the contract between the agent and its plug-ins. This file is its manual.
  *
  * A plug-in speaks one provider's protocol and does no I/O. Every verb is a chain of small steps. A
- * step either asks the host for exactly one thing (http, file, read, pause) and names the next
- * step, or ends the operation with done or fail. It never opens a socket or a file, starts a
+ * step either asks the host for exactly one thing (http, exchange, file, read, pause) and names the
+ * next step, or ends the operation with done or fail. It never opens a socket or a file, starts a
  * thread, reads a clock or the environment.
  *
  *   static void on_head(struct dif_op *op, const struct dif_reply *r)
@@ -218,8 +218,31 @@ struct dif_file_call {
 	const char *if_tag;         /* PUT, REMOVE: 412 where the tag differs */
 	const char *prefix, *after; /* LIST: names in byte order below prefix, behind after */
 	uint32_t max, reserved;
-	struct dif_sink *sink; /* GET */
+	struct dif_sink *sink; /* GET; NULL: the bytes come as the reply's body, 1 MiB at most */
 	uint64_t offset, length;
+};
+
+enum {
+	/* One message, and as many repeats as its time allows (after 1 s, 2 s, 4 s); the last of it
+	 * goes over a stream. */
+	DIF_EXCHANGE_DATAGRAM = 1,
+	/* Each message behind its length in two bytes, as DNS does it over TCP. */
+	DIF_EXCHANGE_STREAM = 2
+};
+
+/* One message out, one back. The reply has status 200 and the message as its body; no answer within
+ * the time is a transport failure. */
+struct dif_exchange_call {
+	const char *peer; /* "host:port", one of caps.hosts */
+	struct dif_bytes send;
+	uint32_t form;  /* DIF_EXCHANGE_* */
+	uint32_t flags; /* DIF_HTTP_WANT_FAILURE */
+	/* What does not begin with the first so many bytes of what was sent is none of ours and
+	 * is dropped. */
+	uint32_t match;
+	uint32_t reply_max;  /* 0: 64 KiB */
+	uint32_t timeout_ms; /* 0: the instance's */
+	uint32_t reserved;
 };
 
 /* --- what verbs take and give --- */
@@ -296,6 +319,78 @@ struct dif_remove {
 	uint32_t reserved;
 };
 
+/* --- CDN: what a cache is to forget --- */
+
+enum dif_purge_scope {
+	DIF_PURGE_URLS = 1, /* exactly these */
+	DIF_PURGE_PREFIXES, /* all below these; each ends with '/' */
+	DIF_PURGE_TAGS,     /* all objects that carry one of these */
+	DIF_PURGE_ALL       /* everything of this instance; no items */
+};
+
+/* purge -> result.settled, or result.ticket and wait_ms. Repeating it is harmless: `idem` is the
+ * same for a repeat and for nothing else. The host purges after the store has the bytes, never
+ * before, and keeps the counts within the caps. */
+struct dif_purge {
+	uint32_t scope; /* enum dif_purge_scope, one that caps.purge_scopes has */
+	uint32_t n;
+	/* URLS, PREFIXES: the address as a reader's program sends it, absolute and percent-encoded,
+	 * and the same from its path on. TAGS: both name the tag. */
+	const char *const *urls;
+	const char *const *paths;
+	const char *idem; /* 32 hex digits */
+	uint32_t node;    /* which of caps.nodes is asked */
+	uint32_t reserved;
+};
+
+/* purge_state, and set_state of steering -> result.settled, or wait_ms. FAILED at the provider is
+ * a failure of class TRANSIENT: the host purges anew. */
+struct dif_ticket {
+	const char *id;
+};
+
+/* --- steering: where a name leads --- */
+
+/* One place that a name may lead to. */
+struct dif_target {
+	const char *name;  /* the destination's, [a-z0-9-]: tells records of one name apart */
+	const char *value; /* host name or address, without a dot at its end */
+	uint32_t weight;   /* 0: nobody is sent there */
+	uint32_t reserved;
+};
+
+/* get (targets NULL) -> a target for every one that stands there now, by host->target; result.tag
+ * where there is something to put a condition on, result.ttl_s. An absent record is no failure: no
+ * target. Foreign targets are told, too, with the name they have there, else their value.
+ *
+ * set -> exactly these targets, result.settled or a ticket. A provider that knows no weights gets
+ * only targets whose weight is not 0 (caps.flags DIF_CAP_WEIGHTS is not set). A repeated set is
+ * harmless, and CONFLICT where if_tag was lost: the host reads again and decides anew, so nothing
+ * is read back in between. */
+struct dif_route {
+	const char *name; /* "www.prep.example", without a dot at its end; what it is is the
+	                     plug-in's: a record, a pool, a profile */
+	const char *type; /* "A", "AAAA", "CNAME" */
+	const struct dif_target *targets;
+	uint32_t n, ttl_s;
+	const char *if_tag; /* NULL: whatever stands there */
+	const char *idem;
+};
+
+/* --- lease: who does the work --- */
+
+/* acquire -> result.lease and fence where it is ours now (also where it was: a repeat finds its own
+ * owner), else lease NULL and holder. renew (lease) -> ttl_s; NOT_FOUND: it is over. release
+ * (lease) -> ok, also where it is over. read -> holder and fence, holder NULL: nobody. The fence
+ * rises with every new holder. Validity counts from the time of asking, which is the host's. */
+struct dif_lease_call {
+	const char *name;  /* [a-z0-9.-] */
+	const char *owner; /* unique to one run of one agent */
+	const char *lease; /* renew, release: as acquire told it */
+	uint32_t ttl_s;
+	uint32_t reserved;
+};
+
 struct dif_result {
 	uint32_t size; /* may stay 0: the members known to ABI 1.0 */
 	uint32_t not_modified;
@@ -306,6 +401,15 @@ struct dif_result {
 	const char *upload;   /* part_begin */
 	const char *token;    /* part_put: what part_finish names the part by */
 	uint64_t accepted;    /* part_put: bytes of it that have arrived; the rest is sent again */
+	/* purge, set and what asks about them: */
+	const char *ticket; /* NULL where it is settled */
+	uint32_t settled;
+	uint32_t wait_ms; /* ask again after so long; 0: the host's own pace */
+	const char *tag;  /* get of a route */
+	const char *lease, *holder;
+	uint64_t fence;
+	uint32_t ttl_s; /* get of a route, acquire, renew */
+	uint32_t reserved;
 };
 
 struct dif_item {
@@ -395,6 +499,10 @@ struct dif_host {
 
 	/* One line of log about this op. level: 0 debug, 1 info, 2 warning, 3 error. */
 	void (*log)(struct dif_op *, uint32_t level, const char *fmt, ...) DIF_PRINTF(3, 4);
+
+	/* The one thing a step may ask, too. */
+	void (*exchange)(struct dif_op *, const struct dif_exchange_call *, dif_step *next);
+	void (*target)(struct dif_op *, const struct dif_target *); /* one of a route; copied */
 };
 
 /* --- options, as data --- */
@@ -445,7 +553,8 @@ enum {
 	DIF_CAP_LIST_META = 4,   /* list tells metadata */
 	DIF_CAP_UNIQUE_TAG = 8,  /* a tag never returns, unlike a hash of the content */
 	DIF_CAP_HEADERS = 16,    /* type, encoding and cache are kept and served */
-	DIF_CAP_READ_ONLY = 32   /* a source: list, head and get only */
+	DIF_CAP_READ_ONLY = 32,  /* a source: list, head and get only */
+	DIF_CAP_WEIGHTS = 64     /* steering: targets have weights; else all are equal */
 };
 
 /* What open tells of the instance; the pointers are constant for its life. */
@@ -467,6 +576,24 @@ struct dif_caps {
 	uint32_t part_count, part_parallel, part_digest, reserved;
 	const char *root; /* file calls: the folder; NULL: none */
 	const char *side; /* file calls: where temporary files and the marker lie */
+
+	/* CDN. Counts of items; 0: no bound known. */
+	uint32_t purge_scopes;   /* DIF_HAS bits of enum dif_purge_scope */
+	uint32_t purge_max;      /* URLs in one purge */
+	uint32_t purge_wide_max; /* prefixes or tags in one purge */
+	uint32_t purge_bytes; /* all items of one purge, with purge_item_bytes for each besides */
+	uint32_t purge_item_bytes;
+	uint32_t purge_in_flight;      /* URLs that are not settled */
+	uint32_t purge_wide_in_flight; /* prefixes, tags, everything: purges that are not settled */
+	uint32_t purge_worth; /* more changed URLs than this are cheaper as one wider purge */
+	uint32_t nodes;       /* caches that each must be asked by itself; 0 and 1: one */
+	uint32_t settle_ms;   /* how long a purge takes, usually; what readers may see till then */
+	double purges_per_s, purge_urls_per_s;
+
+	/* Steering. */
+	uint32_t weight_max; /* the host scales into 0 to this */
+	uint32_t ttl_min_s, ttl_max_s;
+	uint32_t targets_max;
 };
 
 /* What open may use: text in the instance's arena. */
@@ -502,6 +629,22 @@ struct dif_store {
 	dif_verb *part_begin, *part_put, *part_finish, *part_abort; /* all or none */
 };
 
+struct dif_cdn {
+	struct dif_kind_common c;
+	dif_verb *purge,
+		*purge_state; /* purge_state NULL: every purge is settled when it is done */
+};
+
+struct dif_steer {
+	struct dif_kind_common c;
+	dif_verb *get, *set, *set_state; /* set_state NULL: likewise */
+};
+
+struct dif_leaser {
+	struct dif_kind_common c;
+	dif_verb *acquire, *renew, *release, *read;
+};
+
 enum dif_kind { DIF_STORE = 1, DIF_CDN, DIF_STEER, DIF_LEASE };
 
 enum {
@@ -514,23 +657,24 @@ struct dif_offer {
 	const char *name, *what; /* what: one line for people */
 	const struct dif_option *options;
 	uint32_t noptions, reserved;
-	const struct dif_kind_common *verbs; /* struct dif_store and so on, by kind */
+	const struct dif_kind_common *verbs; /* struct dif_store, _cdn, _steer, _leaser, by kind */
 };
 
 struct dif_plugin {
 	uint32_t magic, size, abi_major, abi_minor;
 	/* sizes of the structs whose arrays or tables the host walks */
 	uint32_t offer_size, option_size, fault_size, field_size, object_size, piece_size;
+	uint32_t target_size, reserved;
 	const char *version;
 	const struct dif_offer *offers;
-	uint32_t noffers, reserved;
+	uint32_t noffers, reserved2;
 };
 #define DIF_PLUGIN_SIZES                                                                       \
 	.magic = DIF_ABI_MAGIC, .size = sizeof(struct dif_plugin), .abi_major = DIF_ABI_MAJOR, \
 	.abi_minor = DIF_ABI_MINOR, .offer_size = sizeof(struct dif_offer),                    \
 	.option_size = sizeof(struct dif_option), .fault_size = sizeof(struct dif_fault),      \
 	.field_size = sizeof(struct dif_field), .object_size = sizeof(struct dif_object),      \
-	.piece_size = sizeof(struct dif_piece)
+	.piece_size = sizeof(struct dif_piece), .target_size = sizeof(struct dif_target)
 
 /* The one exported symbol. Keeps the host table for the life of the process; returns NULL where it
  * cannot work with it. */

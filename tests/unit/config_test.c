@@ -169,16 +169,40 @@ TEST(unknown_sections_and_keys_name_file_and_line)
 	bad(STORE DEST "[class x]\nmatch = *\nfase = data\n", "unknown key 'fase' in [class x]");
 }
 
-TEST(what_this_version_does_not_serve_is_refused_as_such)
+TEST(cdns_steering_and_lease_are_bound)
 {
 	UNUSED_STATE;
-	bad(STORE DEST "[cdn a]\nplugin = cloudfront\n",
-	    "[cdn a]: CDN plug-ins are not in this version");
-	bad(STORE DEST "[steering a]\nplugin = x\n", "steering plug-ins are not in this version");
-	bad(STORE DEST "[lease a]\n", "lease plug-ins are not in this version");
-	bad(STORE DEST "weight = 50\n", "difusor.ini:9: key 'weight' needs failover");
-	bad(STORE DEST "private = yes\n", "key 'private' needs failover");
-	bad(STORE DEST "cdn = a\n", "key 'cdn' needs a CDN plug-in");
+	write_config(STORE "[cdn x]\nplugin = cloudfront\n[cdn y]\nplugin = fastly\n" DEST
+	                   "cdn = x  y\npublic_url = https://www.example/p\nweight = 50\n"
+	                   "target = a.example\n"
+	                   "[steering main]\nplugin = file\nrecord = www.prep.example\nttl = 1min\n"
+	                   "[lease l]\nplugin = etcd\n");
+	config = dif_config_load(file, &err);
+	assert_non_null(config);
+	const struct dif_destination_config *d = &config->destinations[0];
+	assert_int_equal(d->ncdns, 2);
+	assert_string_equal(d->cdns[0], "x");
+	assert_string_equal(d->cdns[1], "y");
+	assert_int_equal(d->weight, 50);
+	assert_string_equal(d->target, "a.example");
+	assert_int_equal(config->ncdns, 2);
+	assert_string_equal(config->cdns[1].plugin, "fastly");
+	assert_int_equal(config->steerings[0].ttl, 60000);
+	assert_string_equal(config->steerings[0].type, "CNAME");
+	assert_int_equal(config->leases[0].ttl, 15000);
+}
+
+TEST(what_readers_are_led_to_is_checked)
+{
+	UNUSED_STATE;
+	bad(STORE DEST "cdn = x\n", "there is no section [cdn x]");
+	bad(STORE "[cdn x]\nplugin = fastly\n" DEST "cdn = x\n", "say public_url");
+	bad(STORE DEST "weight = -1\n", "weight");
+	bad(STORE DEST "[steering s]\nplugin = file\nrecord = www.example\n",
+	    "no destination has a target or public_url");
+	bad(STORE DEST "[lease a]\nplugin = etcd\n[lease b]\nplugin = etcd\n",
+	    "there is a [lease a] already");
+	bad(STORE DEST "[cdn x]\nplugin = \n", "[cdn x]");
 	bad(STORE DEST "[source s]\nplugin = dir\nrequire = signature\n",
 	    "'signature' is not one of: sha256 crc double-fetch");
 }
@@ -348,7 +372,8 @@ TEST(a_plugins_folder_that_is_named_must_be_there)
 TEST(rows_exist_for_every_kind_and_their_defaults_hold)
 {
 	UNUSED_STATE;
-	static const char *const kinds[] = {"agent", "source", "store", "destination", "class"};
+	static const char *const kinds[] = {"agent",       "source",   "store", "cdn",
+	                                    "destination", "steering", "lease", "class"};
 	uint32_t n = 1;
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		const struct dif_option *rows = dif_config_rows(kinds[i], &n);
@@ -358,7 +383,7 @@ TEST(rows_exist_for_every_kind_and_their_defaults_hold)
 			assert_non_null(rows[k].help);
 		}
 	}
-	assert_null(dif_config_rows("cdn", &n));
+	assert_null(dif_config_rows("cdns", &n));
 	assert_int_equal(n, 0);
 }
 
@@ -370,7 +395,8 @@ int main(void)
 		T(limits_without_configuration_are_those_of_the_package_room),
 		T(everything_can_be_said),
 		T(unknown_sections_and_keys_name_file_and_line),
-		T(what_this_version_does_not_serve_is_refused_as_such),
+		T(cdns_steering_and_lease_are_bound),
+		T(what_readers_are_led_to_is_checked),
 		T(what_is_missing_is_named),
 		T(values_out_of_range_are_refused),
 		T(names_are_plain),
