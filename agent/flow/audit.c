@@ -21,6 +21,7 @@
 #include "base/parse.h"
 #include "flow/diff.h"
 #include "flow/ingest.h"
+#include "flow/pages.h"
 #include "host/crypto.h"
 
 #define WIDTH 32 /* objects read side by side; the store's window decides how many really run */
@@ -71,6 +72,7 @@ struct dif_audit {
 	const char *package_file;
 	struct dif_get marker;
 	struct dif_list list;
+	struct dif_pages pages;
 	struct dif_op_run *op; /* marker or page */
 	struct dif_link readings;
 	uint32_t running, next; /* of wants */
@@ -95,6 +97,7 @@ static void on_closed(uv_handle_t *h)
 	}
 	dif_manifest_unref(a->manifest);
 	dif_package_close(a->package);
+	dif_pages_fini(&a->pages);
 	dif_arena_fini(&a->arena);
 	free(a);
 }
@@ -354,7 +357,7 @@ static void on_row(struct dif_audit *a, const struct dif_object *o)
 	}
 }
 
-static void list(struct dif_audit *a, const char *cursor);
+static void list(struct dif_audit *a);
 
 static void on_page(void *data, const struct dif_outcome *out)
 {
@@ -367,19 +370,24 @@ static void on_page(void *data, const struct dif_outcome *out)
 	for (uint32_t i = 0; i < out->nrows && !is_over(a); i++) {
 		on_row(a, &out->rows[i]);
 	}
-	if (!is_over(a) && out->result.cursor != NULL) {
-		list(a, dif_arena_str(&a->arena, out->result.cursor));
+	struct dif_error err = {0};
+	uint32_t most = dif_pages_most(a->setup->config->limits.entries, a->list.max);
+	if (!is_over(a) && !dif_pages_turn(&a->pages, out->result.cursor, most, &err)) {
+		fail(a, &err, "list the store");
+	}
+	if (!is_over(a) && a->pages.cursor != NULL) {
+		list(a);
 	} else {
 		a->listed = true;
 	}
 	go_on(a);
 }
 
-static void list(struct dif_audit *a, const char *cursor)
+static void list(struct dif_audit *a)
 {
 	uint32_t most = dif_instance_caps(a->to->store)->list_max;
 	a->list = (struct dif_list){.prefix = a->to->config->prefix,
-	                            .cursor = cursor,
+	                            .cursor = a->pages.cursor,
 	                            .max = most && most < LIST_ROWS ? most : LIST_ROWS,
 	                            .want_meta = 1};
 	a->running++;
@@ -393,7 +401,7 @@ static void go_on(struct dif_audit *a)
 	}
 	if (!is_over(a) && a->next == a->wants.n && !a->listing) {
 		a->listing = true;
-		list(a, NULL);
+		list(a);
 	}
 	while (!is_over(a) && a->listed && a->running < WIDTH && a->asked < a->nasks) {
 		ask(a, a->asks[a->asked++]);

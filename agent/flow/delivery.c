@@ -18,6 +18,7 @@
 #define TICK_MS 500            /* how often the deadline and the breaker are looked at */
 #define ARENA_MAX (256u << 20) /* keys of a listing of 200,000 objects */
 #define UNREACHABLE_MS 60000   /* design section 3: counts as not reached */
+#define LINGER_MS 10000        /* one that shall end waits so long for its objects in flight */
 #define DEADLINE_MS (10 * 60 * 1000)
 #define AHEAD 32 /* more than the window, so that the next bodies are ready */
 
@@ -358,7 +359,7 @@ static void on_tick(uv_timer_t *t)
 		dif_error_set(&err, DIF_TRANSIENT,
 		              "could not finish destination '%s': time is up in state %s%s%s",
 		              d->to->config->name, dif_sm_name(&d->sm), colon, trouble->text);
-	} else if (!(d->superseding && d->stopping && down != 0)) {
+	} else if (!d->superseding || (down == 0 && now < d->linger_until)) {
 		return;
 	}
 	if (err.cls != DIF_OK) {
@@ -452,7 +453,7 @@ void dif_delivery_free(struct dif_delivery *d)
 	dif_map_fini(&d->foreign);
 	dif_arena_fini(&d->arena);
 	free(d->marker.tag);
-	free(d->list.cursor);
+	dif_pages_fini(&d->list.pages);
 	free(d->scope);
 	free(d);
 }
@@ -465,12 +466,16 @@ void dif_delivery_pass(struct dif_delivery *d)
 	}
 }
 
-/* What is in flight ends first; a store that is away is not waited for (also in on_tick). */
+/* What is in flight may end first; a store that is away, or hangs, is not waited for (on_tick). */
 static void stop_from_outside(struct dif_delivery *d, const char *why)
 {
 	struct dif_error err = {0};
 	if (d->settled) {
 		return;
+	}
+	if (!d->superseding) {
+		d->linger_until =
+			dif_steady_ms() + (d->job.linger_ms > 0 ? d->job.linger_ms : LINGER_MS);
 	}
 	d->superseding = true;
 	dif_error_set(&err, DIF_CANCELED, "%s", why);

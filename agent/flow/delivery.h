@@ -42,6 +42,7 @@ struct dif_delivery_job {
 	bool dry_run;
 	int64_t deadline_ms;    /* from now; 0: 10 min */
 	int64_t unreachable_ms; /* a breaker open for so long counts as not reached; 0: 60 s */
+	int64_t linger_ms;      /* objects in flight have so long once it is told to end; 0: 10 s */
 };
 
 /* The fact of a destination that holds a cut whole: "SHA256 FINGERPRINT DUE", DUE being when its
@@ -52,10 +53,10 @@ struct dif_delivery_job {
 struct dif_delivery *dif_delivery_start(const struct dif_delivery_job *job,
                                         const struct dif_delivery_events *events, void *data);
 void dif_delivery_pass(struct dif_delivery *d); /* the barrier is open */
-/* A newer cut has come: before the barrier it ends as superseded after the objects in flight, or at
- * once where it only waits for its store; past the barrier it finishes. */
+/* A newer cut has come: before the barrier it ends as superseded after the objects in flight, which
+ * are canceled after linger_ms, or at once where its store is away; past the barrier it finishes. */
 void dif_delivery_supersede(struct dif_delivery *d);
-void dif_delivery_cancel(struct dif_delivery *d); /* ends after the objects in flight */
+void dif_delivery_cancel(struct dif_delivery *d); /* likewise, but also past the barrier */
 void dif_delivery_free(struct dif_delivery *d);   /* only after ended */
 const struct dif_destination *dif_delivery_to(const struct dif_delivery *d);
 const char *dif_delivery_state(const struct dif_delivery *d);

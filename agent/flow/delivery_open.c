@@ -107,6 +107,13 @@ static const char *marker_key(struct dif_delivery *d)
 	return dif_arena_fmt(&d->arena, "%s" DIF_MARKER, d->to->config->prefix);
 }
 
+void dif_delivery_ask_marker(struct dif_delivery *d, struct errand *e, struct dif_get *in,
+                             void (*cb)(struct errand *e, const struct dif_outcome *out))
+{
+	*in = (struct dif_get){.key = marker_key(d)};
+	dif_delivery_errand(d, e, DIF_HEAD, in, cb);
+}
+
 static void set_tag(struct dif_delivery *d, const char *tag)
 {
 	free(d->marker.tag);
@@ -295,8 +302,7 @@ static void on_marker(struct errand *e, const struct dif_outcome *out)
 
 static void ask_marker(struct dif_delivery *d)
 {
-	d->marker.head = (struct dif_get){.key = marker_key(d)};
-	dif_delivery_errand(d, &d->marker.errand, DIF_HEAD, &d->marker.head, on_marker);
+	dif_delivery_ask_marker(d, &d->marker.errand, &d->marker.head, on_marker);
 }
 
 void dif_delivery_mark(struct dif_delivery *d)
@@ -312,13 +318,21 @@ void dif_delivery_mark(struct dif_delivery *d)
 	}
 }
 
+bool dif_delivery_is_overtaken(struct dif_delivery *d, const struct dif_outcome *out)
+{
+	struct dif_held theirs;
+	if (out->err.cls != DIF_OK || !dif_destination_read(&out->result.object, &theirs) ||
+	    compare_marker(d, &theirs) <= 0) {
+		return false;
+	}
+	superseded(d, &theirs);
+	return true;
+}
+
 static void on_watched(struct errand *e, const struct dif_outcome *out)
 {
-	struct dif_delivery *d = e->d;
-	struct dif_held theirs;
-	if (!d->stopping && out->err.cls == DIF_OK &&
-	    dif_destination_read(&out->result.object, &theirs) && compare_marker(d, &theirs) > 0) {
-		superseded(d, &theirs);
+	if (!e->d->stopping) {
+		dif_delivery_is_overtaken(e->d, out);
 	}
 }
 
@@ -326,8 +340,7 @@ void dif_delivery_watch_marker(struct dif_delivery *d)
 {
 	if (!d->marker.watching) {
 		d->marker.watching = true;
-		d->marker.head = (struct dif_get){.key = marker_key(d)};
-		dif_delivery_errand(d, &d->marker.errand, DIF_HEAD, &d->marker.head, on_watched);
+		dif_delivery_ask_marker(d, &d->marker.errand, &d->marker.head, on_watched);
 	}
 }
 
@@ -416,12 +429,15 @@ static void on_page(struct errand *e, const struct dif_outcome *out)
 	for (uint32_t i = 0; i < out->nrows && !d->stopping; i++) {
 		on_row(d, &out->rows[i]);
 	}
-	free(d->list.cursor);
-	d->list.cursor = out->result.cursor ? strdup(out->result.cursor) : NULL;
-	if (out->result.cursor == NULL) {
+	struct dif_error err = {0};
+	int64_t entries = d->job.manifest->n > dif_limits_default.entries
+	                          ? d->job.manifest->n
+	                          : dif_limits_default.entries;
+	uint32_t most = dif_pages_most(entries, d->list.in.max);
+	if (!dif_pages_turn(&d->list.pages, out->result.cursor, most, &err)) {
+		dif_delivery_fail(d, &err, "list", d->to->config->prefix);
+	} else if (d->list.pages.cursor == NULL) {
 		d->list.complete = true;
-	} else if (d->list.cursor == NULL) {
-		no_memory(d);
 	} else if (!d->stopping) {
 		next_page(d);
 	}
@@ -431,7 +447,7 @@ static void next_page(struct dif_delivery *d)
 {
 	uint32_t most = dif_instance_caps(d->to->store)->list_max;
 	d->list.in = (struct dif_list){.prefix = d->to->config->prefix,
-	                               .cursor = d->list.cursor,
+	                               .cursor = d->list.pages.cursor,
 	                               .max = most && most < LIST_ROWS ? most : LIST_ROWS,
 	                               .want_meta = 1};
 	dif_delivery_errand(d, &d->list.errand, DIF_LIST, &d->list.in, on_page);

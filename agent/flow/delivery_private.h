@@ -18,6 +18,7 @@
 #include "flow/blob.h"
 #include "flow/delivery.h"
 #include "flow/diff.h"
+#include "flow/pages.h"
 #include "flow/probe.h"
 
 enum delivery_state {
@@ -63,6 +64,7 @@ struct dif_delivery {
 	uv_timer_t kick, tick;
 	uint32_t handles;
 	int64_t deadline, started; /* steady; wall */
+	int64_t linger_until;      /* steady; once it is told to end */
 	char *scope;               /* of its facts */
 	char print[17];            /* fingerprint */
 	char epoch[24], order[24]; /* as metadata */
@@ -95,7 +97,7 @@ struct dif_delivery {
 	struct {
 		struct errand errand;
 		struct dif_list in;
-		char *cursor;
+		struct dif_pages pages;
 		const char **heads; /* keys whose metadata the list did not tell */
 		uint32_t nheads, room, next;
 		bool begun, complete;
@@ -158,6 +160,11 @@ void dif_delivery_doubt_written(struct dif_delivery *d);
 
 /* delivery_open.c: somebody newer was seen on a key; asks the marker, once. */
 void dif_delivery_watch_marker(struct dif_delivery *d);
+void dif_delivery_ask_marker(struct dif_delivery *d, struct errand *e, struct dif_get *in,
+                             void (*cb)(struct errand *e, const struct dif_outcome *out));
+/* True: the marker that out tells of is of a later cut than ours, by the whole order; the delivery
+ * has been stopped. */
+bool dif_delivery_is_overtaken(struct dif_delivery *d, const struct dif_outcome *out);
 /* delivery_put.c */
 bool dif_delivery_put_again(struct dif_delivery *d, struct dif_want *w, uint32_t broken);
 void dif_delivery_drop_puts(struct dif_delivery *d);
@@ -179,7 +186,8 @@ void dif_upload_stop(struct dif_upload *u);
 /* Puts what a store told into held and the state. */
 void dif_delivery_keep(struct dif_delivery *d, const struct dif_held *h);
 void dif_delivery_forget(struct dif_delivery *d, const char *key);
-/* 1: theirs is later than ours, 0: the same place, -1: earlier. */
+/* 1: theirs is later than ours, -1: earlier, 0: by epoch and number the same place. An object does
+ * not tell its package's SHA-256: where it is 0 and the bytes are others, the marker decides. */
 int dif_delivery_compare(const struct dif_delivery *d, const struct dif_held *h);
 
 #endif

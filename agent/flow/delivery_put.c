@@ -156,10 +156,25 @@ static void on_foreign(struct putting *p, const struct dif_object *o)
 	begin(p);
 }
 
+/* Two cuts of one epoch and number: the marker tells which of them is the later one. */
+static void on_tie(struct errand *e, const struct dif_outcome *out)
+{
+	struct putting *p = (struct putting *)(void *)e;
+	if (e->d->stopping || dif_delivery_is_overtaken(e->d, out)) {
+		end(p);
+	} else if (out->err.cls != DIF_OK && out->err.cls != DIF_NOT_FOUND) {
+		give_up(p, &out->err);
+	} else {
+		begin(p);
+	}
+}
+
 static void on_ours(struct putting *p, const struct dif_object *o, struct dif_held *h)
 {
 	struct dif_delivery *d = p->errand.d;
 	int order = dif_delivery_compare(d, h);
+	bool tie = order == 0 && memcmp(h->sha256, p->want->member->form[DIF_IDENTITY].sha256,
+	                                sizeof h->sha256) != 0;
 	h->key = p->want->key;
 	if (order > 0) {
 		dif_delivery_keep(d, h);
@@ -171,7 +186,11 @@ static void on_ours(struct putting *p, const struct dif_object *o, struct dif_he
 	} else {
 		h->unknown = true; /* until our put has arrived */
 		dif_delivery_keep(d, h);
-		begin(p);
+		if (tie) {
+			dif_delivery_ask_marker(d, &p->errand, &p->head, on_tie);
+		} else {
+			begin(p);
+		}
 	}
 }
 

@@ -223,6 +223,13 @@ static const char *judge_segment(const char *s, size_t n, const struct dif_limit
 	if (is_dots(s, n)) {
 		return "it has a segment of characters that stand for dots (traversal)";
 	}
+	/* In any folder: a destination's prefix may make its root of it. */
+	if (n == 8 && strncasecmp(s, ".difusor", n) == 0) {
+		return "'.difusor/' is reserved";
+	}
+	if (n >= 13 && strncasecmp(s, ".difusor-tmp-", 13) == 0) {
+		return "'.difusor-tmp-' is reserved";
+	}
 	if (s[n - 1] == '.' || s[n - 1] == ' ') {
 		return "a segment ends in a dot or a space";
 	}
@@ -274,12 +281,6 @@ static const char *judge_place(const char *s, size_t n)
 	}
 	if (n >= 2 && s[1] == ':' && ((s[0] | 0x20) >= 'a' && (s[0] | 0x20) <= 'z')) {
 		return "it begins with a drive";
-	}
-	if (below(s, n, ".difusor")) {
-		return "'.difusor/' is reserved";
-	}
-	if (strncasecmp(s, ".difusor-tmp-", 13) == 0) {
-		return "'.difusor-tmp-' is reserved";
 	}
 	if (below(s, n, ".well-known/acme-challenge")) {
 		return "it lies where certificates are proved (acme-challenge)";

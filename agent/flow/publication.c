@@ -136,7 +136,8 @@ static void start_lanes(struct dif_publication *p)
 		                               .nclasses = job->config->nclasses,
 		                               .dry_run = job->dry_run,
 		                               .deadline_ms = timeout_of(p),
-		                               .unreachable_ms = job->unreachable_ms};
+		                               .unreachable_ms = job->unreachable_ms,
+		                               .linger_ms = job->linger_ms};
 		l->p = p;
 		l->delivery = dif_delivery_start(&one, &events, l);
 		/* Without memory for this the agent ends, is started again, and goes on. */

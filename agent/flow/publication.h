@@ -23,6 +23,7 @@ struct dif_publication_job {
 	uint32_t ndestinations;
 	bool dry_run;
 	int64_t timeout_ms;     /* 10 min */
+	int64_t linger_ms;      /* as in flow/delivery (10 s) */
 	int64_t unreachable_ms; /* a breaker open for so long counts as not reached (60 s) */
 };
 

@@ -561,6 +561,19 @@ TEST(an_audit_without_a_state_asks_the_marker_and_the_archive)
 	close_world(w);
 }
 
+TEST(an_audit_of_a_listing_without_end_ends)
+{
+	UNUSED_STATE;
+	struct world *w = world_with_archive();
+	assert_int_equal(publish(w, "one.zip", first, DIF_LEN(first)).exit, 0);
+	w->store[0]->circles = true;
+	struct audited a = audit(w);
+	assert_int_equal(a.err.cls, DIF_PERMANENT);
+	assert_non_null(strstr(a.err.text, "circles"));
+	assert_int_equal(a.counts.objects, 4); /* they were read before */
+	close_world(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -582,6 +595,7 @@ int main(void)
 		cmocka_unit_test(numbers_come_from_names_and_json),
 		cmocka_unit_test(an_audit_finds_what_is_wrong_and_nothing_else),
 		cmocka_unit_test(an_audit_without_a_state_asks_the_marker_and_the_archive),
+		cmocka_unit_test(an_audit_of_a_listing_without_end_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,6 +66,7 @@ struct dif_instance {
 	bool dead;             /* answers nothing until canceled */
 	const char *stuck;     /* puts of keys that begin so are not answered until canceled */
 	int64_t down_since;    /* what the breaker says */
+	bool circles;          /* behind the last page of a listing comes the first */
 	bool blind;            /* ignores conditions */
 	bool bare;             /* takes tags without quotes only */
 	uint32_t break_after;  /* so many puts are kept as they are before */
@@ -248,6 +249,9 @@ static inline void mem_list(struct dif_op_run *r, struct dif_outcome *out, struc
 		mem_as_object(o, meta[out->nrows], &rows[out->nrows],
 		              (s->caps.flags & DIF_CAP_LIST_META) != 0);
 		out->nrows++;
+	}
+	if (out->result.cursor == NULL && s->circles) {
+		out->result.cursor = "";
 	}
 	out->rows = rows;
 }

@@ -65,7 +65,8 @@ static const struct named honest[] = {
 	{EVIL(".htaccess"), 0, NULL, NULL},
 	{EVIL(".well-known/security.txt"), 0, NULL, NULL},
 	{EVIL(".difusorio/a"), 0, NULL, NULL},
-	{EVIL("a/.difusor/b"), 0, NULL, NULL},
+	{EVIL("a/.difusorio/b.difusor"), 0, NULL, NULL},
+	{EVIL("a/x.difusor/.difusor-tmp"), 0, NULL, NULL},
 	{EVIL("-rf"), 0, NULL, NULL},
 	{EVIL("--help/a"), 0, NULL, NULL},
 	{EVIL("..a/b..c/..."
@@ -195,6 +196,10 @@ static const struct named hostile[] = {
 	{EVIL(".difusor"), 0, NULL, "reserved"},
 	{EVIL(".DIFUSOR/live"), 0, NULL, "reserved"},
 	{EVIL(".difusor-tmp-1"), 0, NULL, "reserved"},
+	{EVIL("a/.difusor/b"), 0, NULL, "reserved"},
+	{EVIL("a/.Difusor"), 0, NULL, "reserved"},
+	{EVIL("a/b/.difusor-tmp-1"), 0, NULL, "reserved"},
+	{EVIL(".difusor-tmp-/b"), 0, NULL, "reserved"},
 	{EVIL(".well-known/acme-challenge/token"), 0, NULL, "acme"},
 };
 

@@ -250,7 +250,8 @@ static inline struct dif_publication *world_start(struct world *w, struct cut *c
 	                                  .ndestinations = n,
 	                                  .dry_run = dry_run,
 	                                  .timeout_ms = w->timeout_ms ? w->timeout_ms : PATIENCE_MS,
-	                                  .unreachable_ms = 1000};
+	                                  .unreachable_ms = 1000,
+	                                  .linger_ms = 1000};
 	if (!dry_run) {
 		assert_true(dif_state_put_manifest(w->setup.state, c->manifest));
 	}
