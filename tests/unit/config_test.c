@@ -202,7 +202,7 @@ TEST(what_readers_are_led_to_is_checked)
 	    "no destination has a target or public_url");
 	bad(STORE DEST "[lease a]\nplugin = etcd\n[lease b]\nplugin = etcd\n",
 	    "there is a [lease a] already");
-	bad(STORE DEST "[cdn x]\nplugin = \n", "[cdn x]");
+	bad(STORE DEST "[cdn x]\nplugin = \n", "difusor.ini:10: could not use option 'plugin'");
 	bad(STORE DEST "[source s]\nplugin = dir\nrequire = signature\n",
 	    "'signature' is not one of: sha256 crc double-fetch");
 }
