@@ -11,14 +11,29 @@
 /* Libraries are never unloaded, so one loader serves every store of a test program. */
 static struct dif_loader loader;
 
-static const struct dif_offer *offer_of(const char *plugin)
+/* Of the section's first word. */
+static enum dif_kind kind_of(const char *section)
+{
+	static const struct {
+		const char *word;
+		enum dif_kind kind;
+	} kinds[] = {{"cdn ", DIF_CDN}, {"steering ", DIF_STEER}, {"lease ", DIF_LEASE}};
+	for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+		if (strncmp(section, kinds[k].word, strlen(kinds[k].word)) == 0) {
+			return kinds[k].kind;
+		}
+	}
+	return DIF_STORE;
+}
+
+static const struct dif_offer *offer_of(enum dif_kind kind, const char *plugin)
 {
 	const char *folder = getenv("PLUGINS_D");
 	char path[4096];
 	struct dif_error err;
 	const struct dif_loaded *from = NULL;
 	assert_non_null(folder);
-	const struct dif_offer *o = dif_loader_find(&loader, DIF_STORE, plugin, &from);
+	const struct dif_offer *o = dif_loader_find(&loader, kind, plugin, &from);
 	if (o != NULL) {
 		return o;
 	}
@@ -34,7 +49,7 @@ static const struct dif_offer *offer_of(const char *plugin)
 			fail_msg("%s: %s", l->file, l->reason);
 		}
 	}
-	o = dif_loader_find(&loader, DIF_STORE, plugin, &from);
+	o = dif_loader_find(&loader, kind, plugin, &from);
 	assert_non_null(o);
 	return o;
 }
@@ -76,7 +91,8 @@ struct store *store_open(const char *ini, struct dif_error *err)
 	assert_non_null(st->engine);
 	struct dif_ini_entry *list = configuration(st, ini, &plugin);
 	dif_error_clear(&why);
-	st->instance = dif_instance_open(st->engine, offer_of(plugin), list, list->section, &why);
+	const struct dif_offer *offer = offer_of(kind_of(list->section), plugin);
+	st->instance = dif_instance_open(st->engine, offer, list, list->section, &why);
 	if (st->instance != NULL) {
 		return st;
 	}
@@ -134,6 +150,37 @@ static struct dif_object copy_object(struct dif_arena *a, const struct dif_objec
 	return c;
 }
 
+static const struct dif_target *copy_targets(struct dif_arena *a, const struct dif_outcome *out)
+{
+	struct dif_target *to = dif_arena_alloc(a, (out->ntargets + 1) * sizeof *to);
+	assert_non_null(to);
+	for (uint32_t i = 0; i < out->ntargets; i++) {
+		to[i] = out->targets[i];
+		to[i].name = dif_arena_str(a, out->targets[i].name);
+		to[i].value = dif_arena_str(a, out->targets[i].value);
+	}
+	return to;
+}
+
+static void copy_result(struct store_out *to, struct dif_arena *a, const struct dif_result *r)
+{
+	to->object = copy_object(a, &r->object);
+	to->not_modified = r->not_modified != 0;
+	to->cursor = dif_arena_str(a, r->cursor);
+	to->total = r->total;
+	to->upload = dif_arena_str(a, r->upload);
+	to->token = dif_arena_str(a, r->token);
+	to->accepted = r->accepted;
+	to->ticket = dif_arena_str(a, r->ticket);
+	to->settled = r->settled != 0;
+	to->wait_ms = r->wait_ms;
+	to->tag = dif_arena_str(a, r->tag);
+	to->lease = dif_arena_str(a, r->lease);
+	to->holder = dif_arena_str(a, r->holder);
+	to->fence = r->fence;
+	to->ttl_s = r->ttl_s;
+}
+
 static void on_end(void *data, const struct dif_outcome *out)
 {
 	struct store *st = data;
@@ -146,13 +193,7 @@ static void on_end(void *data, const struct dif_outcome *out)
 	to->unknown = out->unknown;
 	to->attempts = out->attempts;
 	if (out->err.cls == DIF_OK) {
-		to->object = copy_object(a, &out->result.object);
-		to->not_modified = out->result.not_modified != 0;
-		to->cursor = dif_arena_str(a, out->result.cursor);
-		to->total = out->result.total;
-		to->upload = dif_arena_str(a, out->result.upload);
-		to->token = dif_arena_str(a, out->result.token);
-		to->accepted = out->result.accepted;
+		copy_result(to, a, &out->result);
 	}
 	struct dif_object *rows = dif_arena_alloc(a, (out->nrows + 1) * sizeof *rows);
 	struct dif_item *items = dif_arena_alloc(a, (out->nitems + 1) * sizeof *items);
@@ -170,9 +211,11 @@ static void on_end(void *data, const struct dif_outcome *out)
 	to->nrows = out->nrows;
 	to->items = items;
 	to->nitems = out->nitems;
+	to->targets = copy_targets(a, out);
+	to->ntargets = out->ntargets;
 }
 
-static const struct store_out *run(struct store *st, enum dif_verb_id verb, const void *in)
+const struct store_out *store_verb(struct store *st, enum dif_verb_id verb, const void *in)
 {
 	forget_body(st);
 	st->out = (struct store_out){0};
@@ -188,17 +231,17 @@ static const struct store_out *run(struct store *st, enum dif_verb_id verb, cons
 
 const struct store_out *store_probe(struct store *st)
 {
-	return run(st, DIF_PROBE, NULL);
+	return store_verb(st, DIF_PROBE, NULL);
 }
 
 const struct store_out *store_list(struct store *st, const struct dif_list *in)
 {
-	return run(st, DIF_LIST, in);
+	return store_verb(st, DIF_LIST, in);
 }
 
 const struct store_out *store_head(struct store *st, const struct dif_get *in)
 {
-	return run(st, DIF_HEAD, in);
+	return store_verb(st, DIF_HEAD, in);
 }
 
 const struct store_out *store_get(struct store *st, const struct dif_get *in)
@@ -209,23 +252,23 @@ const struct store_out *store_get(struct store *st, const struct dif_get *in)
 	if (with.sink == NULL) {
 		with.sink = &sink.sink;
 	}
-	return run(st, DIF_GET, &with);
+	return store_verb(st, DIF_GET, &with);
 }
 
 const struct store_out *store_put(struct store *st, const struct dif_put *in)
 {
-	return run(st, DIF_PUT, in);
+	return store_verb(st, DIF_PUT, in);
 }
 
 const struct store_out *store_remove(struct store *st, const struct dif_remove *in)
 {
-	return run(st, DIF_REMOVE, in);
+	return store_verb(st, DIF_REMOVE, in);
 }
 
 const struct store_out *store_part(struct store *st, enum dif_verb_id verb,
                                    const struct dif_part *in)
 {
-	return run(st, verb, in);
+	return store_verb(st, verb, in);
 }
 
 /* --- blobs and metadata --- */

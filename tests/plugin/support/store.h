@@ -1,4 +1,4 @@
-/* store - an instance of a store plug-in for tests, its verbs as plain calls.
+/* store - an instance of a plug-in for tests, its verbs as plain calls.
  *
  *   struct store *st = store_open("[store t]\nplugin = s3\nbucket = ...\n", NULL);
  *   struct script *s = script_new(st->engine); // or a real server
@@ -7,6 +7,9 @@
  *   assert_string_equal(out->object.tag, "\"1\"");
  *   script_free(s);
  *   store_close(st);
+ *
+ * The first word of the section tells the kind: [cdn t], [steering t] and [lease t] are run by
+ * store_verb.
  */
 #ifndef DIF_TESTS_STORE_H
 #define DIF_TESTS_STORE_H
@@ -21,7 +24,12 @@ struct store_out {
 	struct dif_object object;
 	bool not_modified, unknown;
 	const char *cursor, *upload, *token;
-	uint64_t total, accepted;
+	const char *ticket, *tag, *lease, *holder; /* NULL: none */
+	bool settled;
+	uint32_t wait_ms, ttl_s;
+	uint64_t total, accepted, fence;
+	const struct dif_target *targets;
+	uint32_t ntargets;
 	const struct dif_object *rows;
 	uint32_t nrows;
 	const struct dif_item *items;
@@ -56,6 +64,8 @@ const struct store_out *store_remove(struct store *st, const struct dif_remove *
 /* verb: DIF_PART_... */
 const struct store_out *store_part(struct store *st, enum dif_verb_id verb,
                                    const struct dif_part *in);
+/* Any verb, of any kind. */
+const struct store_out *store_verb(struct store *st, enum dif_verb_id verb, const void *in);
 
 /* Bytes as a blob, with every digest that a store may ask for. The bytes stay the caller's. */
 struct store_blob {
