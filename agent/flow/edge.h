@@ -3,9 +3,9 @@
  *
  * A GET goes out as a reader's program makes it: no cookie, no redirect followed, Accept-Encoding
  * only where asked for. What comes is decoded (identity, gzip; bounded), digested and compared with
- * the member of the manifest. Bytes that are not the member's are looked up in the other cuts, which
- * tells a stale edge from one that alters; of altered bytes the first difference is found, and what
- * kind of program does such a thing. Loop thread.
+ * the member of the manifest. Bytes that are not the member's are looked up in the other cuts,
+ * which tells a stale edge from one that alters; of altered bytes the first difference is found,
+ * and what kind of program does such a thing. Loop thread.
  */
 #ifndef DIF_FLOW_EDGE_H
 #define DIF_FLOW_EDGE_H
@@ -164,6 +164,7 @@ struct dif_edge_events {
 	void (*done)(void *data, const struct dif_edge_report *r);
 };
 
+/* In the callbacks it may be stopped. */
 struct dif_edge;
 /* NULL: out of memory, and nothing is called. */
 struct dif_edge *dif_edge_start(const struct dif_edge_job *job,
