@@ -54,7 +54,7 @@ struct dif_delivery *dif_delivery_start(const struct dif_delivery_job *job,
                                         const struct dif_delivery_events *events, void *data);
 void dif_delivery_pass(struct dif_delivery *d); /* the barrier is open */
 /* A newer cut has come: before the barrier it ends as superseded after the objects in flight, which
- * are canceled after linger_ms, or at once where its store is away; past the barrier it finishes. */
+ * are canceled after linger_ms, at once where its store is away. Past the barrier it finishes. */
 void dif_delivery_supersede(struct dif_delivery *d);
 void dif_delivery_cancel(struct dif_delivery *d); /* likewise, but also past the barrier */
 void dif_delivery_free(struct dif_delivery *d);   /* only after ended */

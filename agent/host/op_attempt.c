@@ -214,6 +214,23 @@ static void on_file(void *data, const struct dif_reply *r, const struct dif_erro
 	step(a, r);
 }
 
+void dif_host_hide(struct dif_op *op, const char *value)
+{
+	struct dif_op_host *a = op->host;
+	if (value == NULL || *value == '\0') {
+		return;
+	}
+	if (a->nhidden == DIF_HIDDEN_MAX) {
+		dif_attempt_breach(a, "has more to hide than there is room for");
+		return;
+	}
+	const char *copy = dif_arena_str(&a->arena, value);
+	if (copy != NULL) { /* else the attempt fails for want of memory */
+		dif_secret_add(copy);
+		a->hidden[a->nhidden++] = copy;
+	}
+}
+
 /* --- read: on the pool --- */
 
 static void read_file(struct dif_work *w)
@@ -237,9 +254,7 @@ static void hide_token(struct dif_op_host *a)
 	}
 	const char *token = dif_arena_copy(&a->arena, a->read_text, n);
 	if (token != NULL && strcspn(token, " \t\r\n") == n) {
-		dif_secret_add(token);
-		dif_secret_drop(a->read_token);
-		a->read_token = token;
+		dif_host_hide(&a->op, token);
 	}
 }
 
@@ -431,8 +446,9 @@ void dif_attempt_give_back(struct dif_op_host *a)
 {
 	dif_credential_release(a->credential);
 	a->credential = NULL;
-	dif_secret_drop(a->read_token);
-	a->read_token = NULL;
+	while (a->nhidden > 0) {
+		dif_secret_drop(a->hidden[--a->nhidden]);
+	}
 	dif_arena_reset(&a->arena);
 	a->arena.max = ARENA_MAX;
 	dif_list_push(&a->i->spare_attempts, &a->spare);

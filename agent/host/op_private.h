@@ -34,6 +34,8 @@ void dif_credential_release(struct dif_credential *c); /* accepts NULL */
 
 /* --- an attempt --- */
 
+#define DIF_HIDDEN_MAX 16 /* a login has four: what a file holds, and what it becomes on the way */
+
 enum dif_ask { DIF_ASK_NONE, DIF_ASK_HTTP, DIF_ASK_FILE, DIF_ASK_READ, DIF_ASK_PAUSE };
 
 struct dif_op_host {
@@ -68,7 +70,8 @@ struct dif_op_host {
 	char *read_text;
 	size_t read_n;
 	struct dif_error read_err;
-	const char *read_token; /* hidden while the attempt lasts */
+	const char *hidden[DIF_HIDDEN_MAX]; /* while the attempt lasts; in the arena */
+	uint32_t nhidden;
 	bool is_canceled;
 
 	/* What came back. */
@@ -143,6 +146,7 @@ void dif_host_refuse(struct dif_op *op, const struct dif_reply *r, const char *c
 void dif_host_object(struct dif_op *op, const struct dif_object *o);
 void dif_host_item(struct dif_op *op, const struct dif_item *it);
 void dif_host_target(struct dif_op *op, const struct dif_target *t);
+void dif_host_hide(struct dif_op *op, const char *value);
 
 void *dif_host_alloc(struct dif_op *op, size_t n);
 const char *dif_host_fmt(struct dif_op *op, const char *fmt, ...) DIF_PRINTF(2, 3);

@@ -248,6 +248,19 @@ static void refuse(const struct dif_option *o, const char *where, const char *sh
 	dif_buf_fini(&what);
 }
 
+/* Of a header, "Name: value" or "Name: Scheme token", the peer sees what follows the name, and may
+ * say it, or its last word. */
+static void hide_parts(const char *value)
+{
+	const char *colon = strchr(value, ':'), *blank = strrchr(value, ' ');
+	if (colon != NULL) {
+		dif_secret_add(colon + 1 + strspn(colon + 1, " "));
+	}
+	if (blank != NULL) {
+		dif_secret_add(blank + 1);
+	}
+}
+
 static bool put_secret(const struct dif_option *o, const struct dif_ini_entry *e, void *self,
                        struct dif_arena *a, struct dif_error *err)
 {
@@ -256,6 +269,7 @@ static bool put_secret(const struct dif_option *o, const struct dif_ini_entry *e
 		dif_error_wrap(err, "%s:%u: could not use option '%s'", e->file, e->line, o->name);
 		return false;
 	}
+	hide_parts(value);
 	bool ok = put(o, value, self, a);
 	explicit_bzero(value, strlen(value));
 	free(value);
@@ -284,6 +298,7 @@ static bool bind(const struct dif_option *o, struct dif_ini_entry *e, bool ask_e
 	if (value != NULL) {
 		if ((o->flags & DIF_SECRET) != 0) {
 			dif_secret_add(value);
+			hide_parts(value);
 		}
 		if (!put(o, value, self, a)) {
 			refuse(o, dif_arena_fmt(a, "%senvironment variable %s: ", where, name),

@@ -85,9 +85,8 @@ static struct secret *keep(const char *value, size_t n, bool *locked)
 	return s;
 }
 
-void dif_secret_add(const char *value)
+static void add(const char *value, size_t n)
 {
-	size_t n = value == NULL ? 0 : strlen(value);
 	if (n < SHORTEST) {
 		return;
 	}
@@ -118,9 +117,8 @@ void dif_secret_add(const char *value)
 	}
 }
 
-void dif_secret_drop(const char *value)
+static void drop(const char *value, size_t n)
 {
-	size_t n = value == NULL ? 0 : strlen(value);
 	pthread_rwlock_wrlock(&lock);
 	struct secret **at = find(value, n);
 	struct secret *s = *at;
@@ -131,6 +129,30 @@ void dif_secret_drop(const char *value)
 		discard(s);
 	}
 	pthread_rwlock_unlock(&lock);
+}
+
+/* What quotes a key of several lines (PEM) has ends of lines of its own: each is a value. */
+static void each(const char *value, void (*act)(const char *value, size_t n))
+{
+	if (value == NULL) {
+		return;
+	}
+	act(value, strlen(value));
+	for (const char *at = value; strpbrk(value, "\r\n") != NULL && *at != '\0';) {
+		size_t n = strcspn(at, "\r\n");
+		act(at, n);
+		at += n + strspn(at + n, "\r\n");
+	}
+}
+
+void dif_secret_add(const char *value)
+{
+	each(value, add);
+}
+
+void dif_secret_drop(const char *value)
+{
+	each(value, drop);
 }
 
 void dif_secret_fini(void)

@@ -7,8 +7,9 @@
 
 #include "base/err.h"
 
-void dif_secret_add(const char *value); /* copied into locked, undumpable memory; shorter than 8
-                                           bytes: ignored */
+/* Copied into locked, undumpable memory; shorter than 8 bytes: ignored. Of a value of several lines
+ * each line is one, too. */
+void dif_secret_add(const char *value);
 void dif_secret_drop(const char *value);
 /* Replaces in place; the text never grows. */
 void dif_secret_redact(char *text);

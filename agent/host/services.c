@@ -306,4 +306,5 @@ const struct dif_host dif_host_services = {
 	.undate = dif_undate,
 	.log = log_line,
 	.target = dif_host_target,
+	.hide = dif_host_hide,
 };

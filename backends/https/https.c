@@ -301,9 +301,9 @@ static uint32_t credentials(struct dif_op *op, struct dif_field *f)
 	uint32_t n = 0;
 	if (self->user != NULL) {
 		const char *both = host->fmt(op, "%s:%s", self->user, self->password);
-		f[n++] = (struct dif_field){
-			"authorization",
-			host->fmt(op, "Basic %s", host->enc(op, DIF_BASE64, both, strlen(both)))};
+		const char *basic = host->enc(op, DIF_BASE64, both, strlen(both));
+		host->hide(op, basic);
+		f[n++] = (struct dif_field){"authorization", host->fmt(op, "Basic %s", basic)};
 	} else if (self->bearer != NULL) {
 		f[n++] = (struct dif_field){"authorization",
 		                            host->fmt(op, "Bearer %s", self->bearer)};

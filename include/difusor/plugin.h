@@ -503,6 +503,11 @@ struct dif_host {
 	/* The one thing a step may ask, too. */
 	void (*exchange)(struct dif_op *, const struct dif_exchange_call *, dif_step *next);
 	void (*target)(struct dif_op *, const struct dif_target *); /* one of a route; copied */
+
+	/* A secret that came in a file or a reply and goes out again: it shows as *** in every
+	 * sentence and log line while the attempt lasts. Credentials and secret options are hidden
+	 * by the host. NULL and "" are nothing. */
+	void (*hide)(struct dif_op *, const char *value);
 };
 
 /* --- options, as data --- */

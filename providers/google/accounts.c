@@ -8,6 +8,7 @@
 
 #define TOKEN_URI "https://oauth2.googleapis.com/token"
 #define ASSERTION_LIFE_S 3600 /* the most that is accepted */
+#define HEADERS_MAX 8         /* that may hold a secret; one or two are usual */
 
 /* --- service_account --- */
 
@@ -33,18 +34,21 @@ void google_service_account(struct dif_op *op)
 	const char *uri = google_text(l->source, "token_uri");
 	uri = *uri != '\0' ? uri : TOKEN_URI;
 	const char *jwt = unsigned_jwt(op, l->source, uri);
-	struct dif_bytes mark = host->sign(op, "RS256", google_text(l->source, "private_key"),
-	                                   (struct dif_bytes){jwt, strlen(jwt)});
+	const char *key = google_text(l->source, "private_key");
+	host->hide(op, key);
+	struct dif_bytes mark = host->sign(op, "RS256", key, (struct dif_bytes){jwt, strlen(jwt)});
 	if (mark.p == NULL || mark.n == 0) {
 		host->fail(op, DIF_PERMANENT, "",
 		           "could not sign with the private_key of '%s'; create a new key",
 		           l->path);
 		return;
 	}
+	const char *sealed = host->enc(op, DIF_BASE64URL, mark.p, mark.n);
+	host->hide(op, sealed);
 	const char *form = host->fmt(op,
 	                             "grant_type=urn%%3Aietf%%3Aparams%%3Aoauth%%3Agrant-type"
 	                             "%%3Ajwt-bearer&assertion=%s.%s",
-	                             jwt, host->enc(op, DIF_BASE64URL, mark.p, mark.n));
+	                             jwt, sealed);
 	google_ask(op, uri, form, NULL);
 }
 
@@ -55,9 +59,13 @@ static void exchange(struct dif_op *op, const char *subject)
 	const struct dif_node *n = google_login_of(op)->source;
 	const char *id = google_text(n, "client_id"), *basic = NULL;
 	if (*id != '\0') {
-		const char *pair = host->fmt(op, "%s:%s", id, google_text(n, "client_secret"));
+		const char *secret = google_text(n, "client_secret");
+		const char *pair = host->fmt(op, "%s:%s", id, secret);
 		basic = host->enc(op, DIF_BASE64, pair, strlen(pair));
+		host->hide(op, secret);
+		host->hide(op, basic);
 	}
+	host->hide(op, subject);
 	const char *form = host->fmt(
 		op,
 		"grant_type=urn%%3Aietf%%3Aparams%%3Aoauth%%3Agrant-type%%3Atoken-exchange"
@@ -139,5 +147,8 @@ void google_external_account(struct dif_op *op)
 	                     .flags = DIF_HTTP_LINK_LOCAL | (is_plain ? DIF_HTTP_NO_PROXY : 0),
 	                     .reply_max = GOOGLE_TOKEN_REPLY_MAX};
 	h.nfields = host->fields_of(op, host->get(source, "headers"), &h.fields);
+	for (uint32_t i = 0; i < h.nfields && i < HEADERS_MAX; i++) {
+		host->hide(op, h.fields[i].value);
+	}
 	host->http(op, &h, on_subject_url);
 }

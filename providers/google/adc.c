@@ -107,6 +107,7 @@ void google_on_token(struct dif_op *op, const struct dif_reply *r)
 	}
 	const char *url = google_login_of(op)->impersonate;
 	if (url != NULL && *url != '\0') {
+		host->hide(op, token);
 		impersonate(op, token);
 		return;
 	}
@@ -176,12 +177,15 @@ static void authorized_user(struct dif_op *op)
 {
 	const struct dif_node *n = google_login_of(op)->source;
 	const char *uri = google_text(n, "token_uri");
+	const char *secret = google_text(n, "client_secret");
+	const char *token = google_text(n, "refresh_token");
+	host->hide(op, secret);
+	host->hide(op, token);
 	const char *form = host->fmt(op,
 	                             "grant_type=refresh_token&client_id=%s&client_secret=%s"
 	                             "&refresh_token=%s",
 	                             google_query(op, google_text(n, "client_id")),
-	                             google_query(op, google_text(n, "client_secret")),
-	                             google_query(op, google_text(n, "refresh_token")));
+	                             google_query(op, secret), google_query(op, token));
 	google_ask(op, *uri != '\0' ? uri : TOKEN_URI, form, NULL);
 }
 

@@ -301,6 +301,42 @@ TEST(a_user_who_has_taken_it_back_is_auth)
 	gcs_end();
 }
 
+/* A proxy that quotes what it was sent. */
+TEST(what_was_sent_is_hidden_where_it_comes_back)
+{
+	UNUSED_STATE;
+	static const char *const sent[] = {"GOCSPX-a/secret", "1//0e/x+y-token"};
+	gcs_begin_with(gcs_file("user.json",
+	                        "{\"type\":\"authorized_user\",\"client_id\":\"id.apps\","
+	                        "\"client_secret\":\"GOCSPX-a/secret\","
+	                        "\"refresh_token\":\"1//0e/x+y-token\"}"),
+	               "");
+	expect_form(TOKEN_URI, NULL, 400,
+	            "{\"error\":\"invalid_grant\",\"error_description\":\"odd: "
+	            "GOCSPX-a/secret and 1%2F%2F0e%2Fx%2By-token\"}");
+	const struct store_out *out = fails(DIF_AUTH, "odd: *** and ***");
+	for (size_t i = 0; i < DIF_LEN(sent); i++) {
+		assert_null(strstr(out->err.text, sent[i]));
+	}
+	gcs_end();
+}
+
+TEST(a_private_key_is_hidden_line_by_line)
+{
+	UNUSED_STATE;
+	char line[80] = "", body[256];
+	const char *begin = strchr(test_rsa_pkcs8, '\n') + 1;
+	(void)snprintf(line, sizeof line, "%.*s", (int)strcspn(begin, "\n"), begin);
+	gcs_begin_with(gcs_account("sa.json", "service_account", test_rsa_pkcs8, NULL), "");
+	(void)snprintf(body, sizeof body,
+	               "{\"error\":\"invalid_grant\",\"error_description\":\"<%s>\"}", line);
+	gcs_expect(&(struct script_want){.url = TOKEN_URI},
+	           &(struct script_reply){.status = 400, .body = body});
+	const struct store_out *out = fails(DIF_AUTH, "<***>");
+	assert_null(strstr(out->err.text, line));
+	gcs_end();
+}
+
 /* --- somebody else's token --- */
 
 static void expect_exchange(const char *scope, const char *subject, const char *body)
@@ -632,6 +668,8 @@ int main(void)
 		cmocka_unit_test(hosts_that_cannot_be_are_refused_at_once),
 		cmocka_unit_test(a_user_is_a_refresh_token),
 		cmocka_unit_test(a_user_who_has_taken_it_back_is_auth),
+		cmocka_unit_test(what_was_sent_is_hidden_where_it_comes_back),
+		cmocka_unit_test(a_private_key_is_hidden_line_by_line),
 		cmocka_unit_test(a_token_of_a_file_is_exchanged),
 		cmocka_unit_test(a_token_that_a_cluster_renews_lies_behind_links),
 		cmocka_unit_test(a_token_of_a_file_may_be_json_and_belong_to_a_client),

@@ -188,6 +188,19 @@ TEST(secrets_are_resolved_registered_and_never_shown)
 	unsetenv("T_TOKEN");
 }
 
+TEST(what_follows_the_name_of_a_header_is_a_secret_of_its_own)
+{
+	UNUSED_STATE;
+	setenv("T_TOKEN", "X-Api-Key: key-of-the-source", 1);
+	assert_true(bind(parse("[store x]\nbucket = abc\n")));
+	is_hidden("key-of-the-source");
+	setenv("T_TOKEN", "Authorization:Bearer token-of-the-source", 1);
+	assert_true(bind(parse("[store x]\nbucket = abc\ntoken = env:T_TOKEN\n")));
+	is_hidden("Bearer token-of-the-source");
+	is_hidden("token-of-the-source");
+	unsetenv("T_TOKEN");
+}
+
 TEST(a_default_that_its_row_refuses_is_an_error)
 {
 	UNUSED_STATE;
@@ -260,6 +273,7 @@ int main(void)
 		T(the_environment_stands_behind_the_section),
 		T(a_set_comes_from_one_place),
 		T(secrets_are_resolved_registered_and_never_shown),
+		T(what_follows_the_name_of_a_header_is_a_secret_of_its_own),
 		T(a_default_that_its_row_refuses_is_an_error),
 		T(help_fits_eighty_columns_and_tells_all),
 		T(the_example_is_an_ini_with_every_key_commented_out),

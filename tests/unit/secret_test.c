@@ -55,6 +55,17 @@ TEST(short_values_are_ignored)
 	shows("12345678", "***");
 }
 
+TEST(each_line_of_several_is_a_value)
+{
+	UNUSED_STATE;
+	dif_secret_add("-----BEGIN-----\r\nMIIEvQIBADAN\nshort\nBgkqhkiG9w0B\n");
+	shows("<MIIEvQIBADAN>", "<***>");
+	shows("BgkqhkiG9w0B\\n", "***\\n");
+	shows("short", "short");
+	dif_secret_drop("-----BEGIN-----\r\nMIIEvQIBADAN\nshort\nBgkqhkiG9w0B\n");
+	shows("<MIIEvQIBADAN>", "<MIIEvQIBADAN>");
+}
+
 TEST(quoted_and_url_encoded_forms_are_hidden)
 {
 	UNUSED_STATE;
@@ -253,6 +264,7 @@ int main(void)
 		T(a_value_is_hidden_wherever_it_stands),
 		T(values_that_overlap_leave_nothing),
 		T(short_values_are_ignored),
+		T(each_line_of_several_is_a_value),
 		T(quoted_and_url_encoded_forms_are_hidden),
 		T(a_value_cut_off_by_the_end_is_hidden),
 		T(a_value_cut_off_inside_a_quote_is_hidden),
