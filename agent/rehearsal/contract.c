@@ -199,7 +199,7 @@ static bool read_folder(struct dif_suite *s, struct dif_error *err)
 {
 	char *text = NULL;
 	size_t n = 0;
-	const char *path = dif_arena_fmt(&s->arena, "%s/store.ini", s->folder);
+	const char *path = dif_arena_fmt(&s->arena, "%s/instance.ini", s->folder);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd == -1) {
 		return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,

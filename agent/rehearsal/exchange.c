@@ -25,7 +25,7 @@ void dif_values_set(struct dif_values *v, const char *name, struct dif_bytes val
 		i++;
 	}
 	if (i == DIF_VALUES_MAX) {
-		return; /* the bound of store.ini is checked where it is read */
+		return; /* the bound of instance.ini is checked where it is read */
 	}
 	v->name[i] = name;
 	v->value[i] = value;

@@ -1,6 +1,6 @@
 /* exchange - a provider's scripts: what a store plug-in must ask, and what it is answered.
  *
- * A folder holds store.ini and one text file per family of exchanges (docs/PLUGINS.md has the
+ * A folder holds instance.ini and one text file per family of exchanges (docs/PLUGINS.md has the
  * manual):
  *
  *   # the object is there

@@ -25,11 +25,13 @@ endfunction()
 plugin_test_sources(sigv4 providers/aws/sigv4.c)
 plugin_test_sources(azure_call providers/azure/call.c providers/azure/account.c providers/azure/identity.c)
 
-# The contract, by the program's own verb: each folder of tests/plugin/scripts is the test plugin/contract_NAME.
-file(GLOB SCRIPTS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/plugin/scripts/*/store.ini)
+# The contract, by the program's own verb: each folder of tests/plugin/scripts is the test plugin/contract_NAME. NAME.VARIANT is
+# another instance of the plug-in NAME.
+file(GLOB SCRIPTS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/plugin/scripts/*/instance.ini)
 foreach(ini ${SCRIPTS})
   get_filename_component(folder ${ini} DIRECTORY)
   get_filename_component(name ${folder} NAME)
-  add_test(NAME plugin/contract_${name} COMMAND difusor plugins ${PLUGINS_D}/${name}.so --probe --scripts ${folder})
+  string(REGEX REPLACE "[.].*$" "" plugin ${name})
+  add_test(NAME plugin/contract_${name} COMMAND difusor plugins ${PLUGINS_D}/${plugin}.so --probe --scripts ${folder})
   set_tests_properties(plugin/contract_${name} PROPERTIES TIMEOUT 300)
 endforeach()
