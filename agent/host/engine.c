@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "host/http.h"
+#include "host/message.h"
 
 #define POOL_MIN 2 /* one thread may sit in a slow name look-up or an fsync */
 #define POOL_MAX 8 /* more only take turns: inflating and digesting are bound by the processors */
@@ -33,6 +34,19 @@ static void cancel(void *self, struct dif_http_call *call)
 	dif_http_cancel(call);
 }
 
+static struct dif_message_run *start_message(
+	void *self, const struct dif_exchange_call *call, const struct dif_http_policy *policy,
+	void (*cb)(void *data, const struct dif_reply *r, const struct dif_error *err), void *data)
+{
+	return dif_message_start(self, call, policy, cb, data);
+}
+
+static void cancel_message(void *self, struct dif_message_run *run)
+{
+	(void)self;
+	dif_message_cancel(run);
+}
+
 struct dif_engine *dif_engine_new(struct dif_error *err)
 {
 	struct dif_engine *e = calloc(1, sizeof *e);
@@ -53,6 +67,8 @@ struct dif_engine *dif_engine_new(struct dif_error *err)
 		goto fail_loop;
 	}
 	e->transport = (struct dif_transport){.start = start, .cancel = cancel, .self = e->http};
+	e->messenger =
+		(struct dif_messenger){.start = start_message, .cancel = cancel_message, .self = e};
 	return e;
 
 fail_loop:

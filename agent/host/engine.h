@@ -15,6 +15,8 @@ struct dif_http_client;
 struct dif_http_call;
 struct dif_http_request;
 struct dif_http_response;
+struct dif_http_policy;
+struct dif_message_run;
 
 /* How requests travel: host/http is the real one, tests and drills put their own before it. start
  * and cancel keep the promises of dif_http_start and dif_http_cancel; what start returns means
@@ -27,10 +29,23 @@ struct dif_transport {
 	void *self;
 };
 
+/* How single messages travel: host/message is the real one. The same promises. */
+struct dif_messenger {
+	struct dif_message_run *(*start)(void *self, const struct dif_exchange_call *call,
+	                                 const struct dif_http_policy *policy,
+	                                 void (*cb)(void *data, const struct dif_reply *r,
+	                                            const struct dif_error *err),
+	                                 void *data);
+	void (*cancel)(void *self, struct dif_message_run *run);
+	void *self;
+};
+
 struct dif_engine {
 	uv_loop_t loop;
 	struct dif_http_client *http;
-	struct dif_transport transport; /* the HTTP client's; may be replaced while nothing runs */
+	/* Both may be replaced while nothing runs. */
+	struct dif_transport transport;
+	struct dif_messenger messenger;
 };
 
 /* Sets the size of libuv's pool (processors, at least 2) and initializes libcurl. NULL: err says

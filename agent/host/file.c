@@ -21,6 +21,7 @@
 
 #include "host/file_private.h"
 
+#define BODY_MAX (1u << 20)
 #define GROUP_MAX 64 /* its open files and folders stay far below the limit of descriptors */
 
 static struct dif_file_run *run_of(struct dif_work *w)
@@ -54,13 +55,17 @@ static void finish(struct dif_file_run *run)
 		.status = run->status,
 		.cls = (uint32_t)run->err.cls,
 		.body = {"", 0},
-		.sunk = run->sunk,
+		.sunk = run->call.sink != NULL ? run->sunk : 0,
 		.files = good ? run->files : NULL,
 		.nfiles = good ? run->nfiles : 0,
 		.more = good && run->more,
 	};
+	if (good && run->body != NULL) {
+		r.body = (struct dif_bytes){run->body, run->sunk};
+	}
 	run->root->nruns--;
 	run->cb(run->data, &r, &run->err);
+	free(run->body);
 	dif_arena_fini(&run->arena);
 	free(run->pieces);
 	free(run->views);
@@ -294,17 +299,46 @@ static void job_read(struct dif_work *w)
 	read_chunk(run_of(w));
 }
 
+/* Without a sink the content is small, and the reply's body. */
+static bool begin_content(struct dif_file_run *run)
+{
+	if (run->call.sink != NULL) {
+		return run->call.sink->begin(run->call.sink, run->call.offset, &run->err);
+	}
+	uint64_t n = run->left + run->nchunk;
+	if (n > BODY_MAX) {
+		dif_file_refuse(run, DIF_PERMANENT, "it has %llu bytes, over %u",
+		                (unsigned long long)n, BODY_MAX);
+		return false;
+	}
+	run->body = malloc((size_t)n + 1);
+	if (run->body == NULL) {
+		dif_file_fail(run, ENOMEM);
+		return false;
+	}
+	run->body[n] = '\0';
+	return true;
+}
+
+static bool put_content(struct dif_file_run *run)
+{
+	if (run->call.sink != NULL) {
+		return run->call.sink->write(run->call.sink, run->chunk, run->nchunk, &run->err);
+	}
+	memcpy(run->body + run->sunk, run->chunk, run->nchunk);
+	return true;
+}
+
 static void on_read(struct dif_work *w)
 {
 	struct dif_file_run *run = run_of(w);
-	struct dif_sink *sink = run->call.sink;
 	bool good = run->err.cls == DIF_OK && !run->canceled && run->status == 200;
 	if (good && !run->begun) {
 		run->begun = true;
-		good = sink->begin(sink, run->call.offset, &run->err);
+		good = begin_content(run);
 	}
 	if (good && run->nchunk > 0) {
-		good = sink->write(sink, run->chunk, run->nchunk, &run->err);
+		good = put_content(run);
 		run->sunk += good ? run->nchunk : 0;
 	}
 	if (good && run->left > 0) {
@@ -440,7 +474,7 @@ static bool find_views(struct dif_file_run *run)
 static bool check(struct dif_file_run *run, const struct dif_file_call *call)
 {
 	bool writes = call->verb == DIF_FILE_PUT || call->verb == DIF_FILE_REMOVE;
-	if (call->verb > DIF_FILE_LIST || (call->verb == DIF_FILE_GET && call->sink == NULL)) {
+	if (call->verb > DIF_FILE_LIST) {
 		run->call.verb = DIF_FILE_STAT;
 		dif_file_refuse(run, DIF_PERMANENT, "there is no such file call");
 		return false;

@@ -81,6 +81,7 @@ struct dif_file_run {
 	/* get */
 	uint64_t at, left, sunk;
 	bool begun;
+	char *body; /* NULL: there is a sink */
 
 	char *chunk;
 	size_t nchunk;

@@ -195,6 +195,23 @@ static void on_http(void *data, const struct dif_http_response *r)
 	step(a, &reply);
 }
 
+static void on_message(void *data, const struct dif_reply *r, const struct dif_error *err)
+{
+	struct dif_op_host *a = data;
+	bool answered = r->status != 0;
+	a->message = NULL;
+	a->retry_after_ms = -1;
+	a->may_have_happened = a->may_have_happened || answered || err->cls == DIF_TRANSIENT;
+	a->is_timeout = !answered && err->cls == DIF_TRANSIENT;
+	if (a->is_canceled || (!answered && (err->cls == DIF_CANCELED ||
+	                                     (a->exchange.flags & DIF_HTTP_WANT_FAILURE) == 0))) {
+		end_without_reply(a, err);
+		return;
+	}
+	a->no_reply = answered ? NULL : err;
+	step(a, r);
+}
+
 static void on_file(void *data, const struct dif_reply *r, const struct dif_error *err)
 {
 	struct dif_op_host *a = data;
@@ -321,6 +338,10 @@ static void begin(struct dif_op_host *a)
 	case DIF_ASK_HTTP:
 		a->call = e->transport.start(e->transport.self, &a->http, on_http, a);
 		break;
+	case DIF_ASK_EXCHANGE:
+		a->message = e->messenger.start(e->messenger.self, &a->exchange, &a->i->policy,
+		                                on_message, a);
+		break;
 	case DIF_ASK_FILE:
 		if (open_root(a)) {
 			a->file_run = dif_file_start(e, a->i->root, &a->file, on_file, a);
@@ -346,6 +367,9 @@ void dif_attempt_cancel(struct dif_op_host *a)
 	switch (a->ask) {
 	case DIF_ASK_HTTP:
 		a->i->e->transport.cancel(a->i->e->transport.self, a->call);
+		break;
+	case DIF_ASK_EXCHANGE:
+		a->i->e->messenger.cancel(a->i->e->messenger.self, a->message);
 		break;
 	case DIF_ASK_FILE:
 		dif_file_cancel(a->file_run);

@@ -36,7 +36,14 @@ void dif_credential_release(struct dif_credential *c); /* accepts NULL */
 
 #define DIF_HIDDEN_MAX 16 /* a login has four: what a file holds, and what it becomes on the way */
 
-enum dif_ask { DIF_ASK_NONE, DIF_ASK_HTTP, DIF_ASK_FILE, DIF_ASK_READ, DIF_ASK_PAUSE };
+enum dif_ask {
+	DIF_ASK_NONE,
+	DIF_ASK_HTTP,
+	DIF_ASK_EXCHANGE,
+	DIF_ASK_FILE,
+	DIF_ASK_READ,
+	DIF_ASK_PAUSE
+};
 
 struct dif_op_host {
 	struct dif_op op; /* what the plug-in sees */
@@ -62,10 +69,12 @@ struct dif_op_host {
 	dif_step *next;
 	struct dif_http_request http;
 	struct dif_file_call file;
+	struct dif_exchange_call exchange;
 	const char *path;
 	uint32_t pause_ms;
 	struct dif_http_call *call;
 	struct dif_file_run *file_run;
+	struct dif_message_run *message;
 	struct dif_work work; /* of read */
 	char *read_text;
 	size_t read_n;
@@ -133,6 +142,7 @@ const char *dif_fields_get(const struct dif_field *f, uint32_t n, const char *na
 /* --- services, by file --- */
 
 void dif_host_http(struct dif_op *op, const struct dif_http *h, dif_step *next);
+void dif_host_exchange(struct dif_op *op, const struct dif_exchange_call *c, dif_step *next);
 void dif_host_file(struct dif_op *op, const struct dif_file_call *c, dif_step *next);
 void dif_host_read(struct dif_op *op, const char *path, dif_step *next);
 void dif_host_pause(struct dif_op *op, uint32_t ms, dif_step *next);

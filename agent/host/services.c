@@ -18,6 +18,7 @@
 #define TREE_FACTOR 6u  /* memory of a reply's tree and rows, over that of the reply */
 #define FIELDS_MAX 256u /* as host/http takes; S3 keeps 2 KiB of metadata */
 #define PIECES_MAX 64u
+#define MESSAGE_MAX 65535u /* two bytes tell its length */
 
 /* False: it is not the first ask of the step, or comes after an outcome. */
 static bool ask(struct dif_op_host *a, enum dif_ask what, dif_step *next)
@@ -118,6 +119,22 @@ void dif_host_http(struct dif_op *op, const struct dif_http *h, dif_step *next)
 		.sink_offset = h->sink_offset,
 		.sink_tag = dif_arena_str(&a->arena, h->sink_tag),
 	};
+}
+
+void dif_host_exchange(struct dif_op *op, const struct dif_exchange_call *c, dif_step *next)
+{
+	struct dif_op_host *a = op->host;
+	if (!ask(a, DIF_ASK_EXCHANGE, next)) {
+		return;
+	}
+	if (c->peer == NULL || c->send.n == 0 || c->send.n > MESSAGE_MAX || c->match > c->send.n ||
+	    c->form < DIF_EXCHANGE_DATAGRAM || c->form > DIF_EXCHANGE_STREAM) {
+		dif_attempt_breach(a, "asked for a malformed exchange");
+		return;
+	}
+	a->exchange = *c;
+	a->exchange.peer = dif_arena_str(&a->arena, c->peer);
+	a->exchange.send.p = dif_arena_copy(&a->arena, c->send.p, c->send.n);
 }
 
 void dif_host_file(struct dif_op *op, const struct dif_file_call *c, dif_step *next)
@@ -305,6 +322,7 @@ const struct dif_host dif_host_services = {
 	.strftime = strftime_utc,
 	.undate = dif_undate,
 	.log = log_line,
+	.exchange = dif_host_exchange,
 	.target = dif_host_target,
 	.hide = dif_host_hide,
 };

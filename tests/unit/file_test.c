@@ -37,6 +37,43 @@ TEST(put_stat_get_and_list_agree)
 	file_close(&w);
 }
 
+static void on_body(void *data, const struct dif_reply *r, const struct dif_error *err)
+{
+	char *to = data;
+	(void)snprintf(to, 256, "%d %u %.*s %.200s", r->status, (unsigned)r->body.n,
+	               (int)(r->body.n < 40 ? r->body.n : 40), (const char *)r->body.p, err->text);
+}
+
+TEST(without_a_sink_a_small_file_is_the_body)
+{
+	UNUSED_STATE;
+	struct world w;
+	char big[(1 << 20) + 2];
+	char seen[256] = "";
+	memset(big, 'x', sizeof big - 1);
+	big[sizeof big - 1] = '\0';
+	file_open(&w);
+	file_put(&w, "route.json", "hello", NULL, false);
+	file_put(&w, "empty", "", NULL, false);
+	file_put(&w, "big", big, NULL, false);
+	static const struct {
+		const char *path, *expect;
+	} all[] = {{"route.json", "200 5 hello "},
+	           {"empty", "200 0  "},
+	           {"absent", "404 0  could not"},
+	           {"big", "0 0  could not read file 'big': it has 1048577 bytes"}};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		struct dif_file_call call = {.verb = DIF_FILE_GET, .path = all[i].path};
+		seen[0] = '\0';
+		dif_file_start(w.engine, w.root, &call, on_body, seen);
+		while (seen[0] == '\0') {
+			uv_run(&w.engine->loop, UV_RUN_ONCE);
+		}
+		assert_memory_equal(seen, all[i].expect, strlen(all[i].expect));
+	}
+	file_close(&w);
+}
+
 TEST(a_tag_changes_with_every_write)
 {
 	UNUSED_STATE;
@@ -470,6 +507,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(put_stat_get_and_list_agree),
+		cmocka_unit_test(without_a_sink_a_small_file_is_the_body),
 		cmocka_unit_test(a_tag_changes_with_every_write),
 		cmocka_unit_test(conditions_are_kept),
 		cmocka_unit_test(removal_takes_empty_folders_but_not_the_root),
