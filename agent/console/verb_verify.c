@@ -118,7 +118,7 @@ const struct dif_verb_row dif_verb_verify = {
 	.max_words = 1,
 	.what = "checks a package as publishing would, and says why it is refused",
 	.text = "Exit 0: good; 5: digest or CRC mismatch; 6: unsafe, unreadable, over a limit\n"
-		"or no site.",
+		"or no site; 1: the package or its digest cannot be opened.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.no_config = true,

@@ -321,16 +321,21 @@ bool dif_package_check_digest(const struct dif_package *p, const char *sidecar_p
 {
 	char *text = NULL;
 	size_t n = 0;
+	struct dif_error why = {0};
 	int fd = open(sidecar_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd == -1) {
-		return dif_error_exit(err, DIF_EXIT_DIGEST, DIF_PERMANENT,
-		                      "could not read digest '%s': %s", sidecar_path,
-		                      strerror(errno));
+		dif_error_set(&why, DIF_PERMANENT, "%s", strerror(errno));
 	}
-	bool good = dif_path_read_all(fd, SIDECAR_MAX, &text, &n, err);
-	close(fd);
+	bool good = fd != -1 && dif_path_read_all(fd, SIDECAR_MAX, &text, &n, &why);
+	if (fd != -1) {
+		close(fd);
+	}
+	if (!good) { /* that says nothing of the package */
+		return dif_error_exit(err, DIF_EXIT_OTHER, DIF_PERMANENT,
+		                      "could not read digest '%s': %s", sidecar_path, why.text);
+	}
 	uint8_t digest[32];
-	good = good && read_sidecar(text, n, digest);
+	good = read_sidecar(text, n, digest);
 	free(text);
 	if (!good) {
 		return dif_error_exit(err, DIF_EXIT_DIGEST, DIF_INTEGRITY,

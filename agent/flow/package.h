@@ -46,8 +46,8 @@ void dif_package_close(struct dif_package *p); /* accepts NULL */
 const struct dif_entry *dif_package_find(const struct dif_package *p,
                                          const char *name); /* linear; NULL: not there */
 
-/* Side-car digests: "HEX  NAME" as sha256sum writes them, or HEX alone. False with exit 5 where the
- * file differs or is malformed. */
+/* Side-car digests: "HEX  NAME" as sha256sum writes them, or HEX alone. False with exit 5 where it
+ * differs or is malformed, exit 1 where it cannot be read. */
 bool dif_package_check_digest(const struct dif_package *p, const char *sidecar_path,
                               struct dif_error *err);
 

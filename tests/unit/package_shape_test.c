@@ -327,7 +327,10 @@ TEST(side_car_digests_are_read_as_sha256sum_writes_them)
 		assert_int_equal(err.exit, t[i].good ? 0 : DIF_EXIT_DIGEST);
 	}
 	assert_false(dif_package_check_digest(k, "/nonexistent", &err));
-	assert_int_equal(err.exit, DIF_EXIT_DIGEST);
+	assert_int_equal(err.exit, DIF_EXIT_OTHER);
+	assert_non_null(strstr(err.text, "'/nonexistent': No such file"));
+	assert_false(dif_package_check_digest(k, "/", &err));
+	assert_int_equal(err.exit, DIF_EXIT_OTHER);
 	dif_package_close(k);
 }
 
