@@ -20,6 +20,7 @@
 #include "flow/cut.h"
 #include "flow/dropin.h"
 #include "flow/inbox.h"
+#include "flow/pace.h"
 #include "flow/reconcile.h"
 #include "flow/source.h"
 #include "host/crypto.h"
@@ -50,6 +51,7 @@ struct alone {
 	uint32_t index;
 	struct dif_reconcile *look;
 	struct dif_cut_run *repair;
+	struct dif_pace pace; /* of repairs that fail */
 };
 
 struct app {
@@ -127,11 +129,16 @@ static void on_repaired(void *data, int code, const struct dif_error *err,
 	(void)order;
 	(void)p;
 	one->repair = NULL;
+	if (code == DIF_EXIT_OK || code == DIF_EXIT_NOTHING_NEW) {
+		dif_pace_reset(&one->pace);
+	} else if (err->cls != DIF_CANCELED) {
+		bool tell = dif_pace_failed(&one->pace, dif_steady_ms(), err);
+		dif_log(tell ? DIF_LOG_WARNING : DIF_LOG_DEBUG, "repair_failed",
+		        "destination=%s times=%u reason=%s", dif_q(name), one->pace.failures,
+		        dif_q(err->text));
+	}
 	if (code == DIF_EXIT_OK) {
 		dif_log(DIF_LOG_INFO, "repaired", "destination=%s", dif_q(name));
-	} else if (code != DIF_EXIT_NOTHING_NEW) {
-		dif_log(DIF_LOG_WARNING, "repair_failed", "destination=%s reason=%s", dif_q(name),
-		        dif_q(err->text));
 	}
 	start_next(one->app);
 }
@@ -140,6 +147,8 @@ static void repair(struct alone *one)
 {
 	static const struct dif_cut_events events = {NULL, on_repaired};
 	struct dif_cut_job job = {.setup = one->app->setup, .only = &one->index, .nonly = 1};
+	dif_log(DIF_LOG_DEBUG, "repair", "destination=%s",
+	        dif_q(one->app->setup->config->destinations[one->index].name));
 	one->repair = dif_cut_repair(&job, &events, one);
 }
 
@@ -154,6 +163,7 @@ static void on_looked(void *data, enum dif_reconciled what, const struct dif_err
 		        dif_q(err->text));
 	} else if (what != DIF_RECONCILED_UNREACHED && !a->stopping && a->current == NULL &&
 	           !a->setup->destinations[one->index].gone &&
+	           dif_pace_may(&one->pace, dif_steady_ms()) &&
 	           (what == DIF_RECONCILED_DIFFERS || !is_whole(a, one->index) ||
 	            has_due_orphans(a, one->index))) {
 		repair(one);
@@ -301,6 +311,9 @@ static void on_ended(void *data, int code, const struct dif_error *err,
 	a->cut = NULL;
 	if (!w->job.archive_only) {
 		a->superseded = a->told && count_whole(p) == 0 ? a->superseded + 1 : 0;
+	}
+	for (uint32_t i = 0; p != NULL && i < a->setup->config->ndestinations; i++) {
+		dif_pace_reset(&a->alone[i].pace); /* another cut, another try */
 	}
 	tell(w, code, err, order);
 	if (w->box != NULL) {
@@ -460,7 +473,7 @@ static void on_gone(void *data, uint32_t index)
 static void on_back(void *data, uint32_t index)
 {
 	struct app *a = data;
-	(void)index;
+	dif_pace_reset(&a->alone[index].pace);
 	a->look_at = dif_steady_ms();
 }
 
