@@ -118,6 +118,20 @@ const char *dif_class_type(const char *path)
 	return i < NTYPES ? types[i].type : "application/octet-stream";
 }
 
+bool dif_class_is_text(const char *type)
+{
+	static const char *const kinds[] = {
+		"text/",           "application/json",          "application/javascript",
+		"application/xml", "application/manifest+json", "application/geo+json",
+		"image/svg+xml"};
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		if (strncmp(type, kinds[i], strlen(kinds[i])) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static unsigned number(const char *digits, size_t n)
 {
 	unsigned value = 0;

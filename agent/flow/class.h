@@ -29,6 +29,8 @@ const struct dif_class_rule *dif_class_of(const struct dif_class_rule *classes, 
  * declared so by its kind (html, css, js, json, svg); csv and txt carry none, because their charset
  * differs from year to year. */
 const char *dif_class_type(const char *path);
+/* Whether content of this type gets smaller by compression: text, JSON, JavaScript, XML, SVG. */
+bool dif_class_is_text(const char *type);
 bool dif_glob(const char *glob, const char *path);
 const char *dif_phase_name(uint32_t phase);
 

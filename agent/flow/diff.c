@@ -5,20 +5,6 @@
 #define WANTS_MAX (256u << 20) /* 200,000 keys of 1 KiB with their rows */
 #define PLAN_MAX (16u << 20)   /* pointers to so many */
 
-static bool is_text(const char *type)
-{
-	static const char *const kinds[] = {
-		"text/",           "application/json",          "application/javascript",
-		"application/xml", "application/manifest+json", "application/geo+json",
-		"image/svg+xml"};
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		if (strncmp(type, kinds[i], strlen(kinds[i])) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static bool has_gzip(const struct dif_member *m)
 {
 	return m->method == 8 && m->form[DIF_GZIP].has != 0;
@@ -59,7 +45,8 @@ static bool add_member(struct dif_wants *w, const struct dif_wants_from *from,
 	want.key = from->prefix[0] == '\0'
 	                   ? m->path
 	                   : dif_arena_fmt(&w->arena, "%s%s", from->prefix, m->path);
-	if (from->siblings && has_gzip(m) && m->size > DIF_SIBLING_MIN && is_text(want.type)) {
+	if (from->siblings && has_gzip(m) && m->size > DIF_SIBLING_MIN &&
+	    dif_class_is_text(want.type)) {
 		struct dif_want twin = want;
 		const char *path = dif_arena_fmt(&w->arena, "%s.gz", m->path);
 		twin.sibling = true;

@@ -102,8 +102,9 @@ enum dif_edge_pick {
 struct dif_edge_job {
 	struct dif_engine *engine;
 	const struct dif_destination_config *destination; /* public_url is set */
-	struct dif_manifest *manifest;                    /* kept by reference */
-	const struct dif_package *package;                /* NULL: no offsets. Stays until done */
+
+	struct dif_manifest *manifest;     /* kept by reference */
+	const struct dif_package *package; /* NULL: no offsets. Stays until done */
 	const struct dif_class_rule *classes;
 	uint32_t nclasses;
 	/* Kept by reference; see dif_edge_ask. */
@@ -115,10 +116,12 @@ struct dif_edge_job {
 	uint32_t nmembers;
 	/* Also with Accept-Encoding: gzip, what compresses (text types). */
 	bool gzip;
+	bool types;          /* another Content-Type than the class's is HEADERS */
 	uint32_t width;      /* GETs side by side; 0: 8 */
 	uint32_t timeout_ms; /* of one GET; 0: 10 s */
-	/* What is not right is asked again, 250 ms later and then doubling to 5 s, until it is or so
-	 * much time is over; 0: once only. */
+	/* What is not right is asked again, 250 ms later and then doubling to 5 s, until it is or
+	 * so much time is over; 0: once only, however long that takes. Where 16 in a row do not
+	 * answer, or no time is left, the rest of a round counts as unreached, without findings. */
 	int64_t patience_ms;
 	uint32_t findings_max; /* kept; 0: 100 */
 };
@@ -139,17 +142,18 @@ struct dif_edge_finding {
 /* Valid during the callback. */
 struct dif_edge_report {
 	uint64_t asked;                      /* GETs, repeated ones too */
-	uint64_t checked, of;                /* URLs, each form counted */
+	uint64_t checked, of;                /* URLs answered for; each form counts */
 	uint64_t bytes;                      /* as they came */
 	uint64_t verdict[DIF_EDGE_VERDICTS]; /* of the last answer of each URL */
 	uint64_t unasked;                    /* URLs that came compressed unasked */
 	uint64_t wrong;                      /* URLs whose last answer is not SAME */
 	uint32_t round;                      /* from 1 */
-	/* The first of what is wrong, in the manifest's order. */
+	/* Of what is wrong, public_url first, then in the manifest's order. */
 	const struct dif_edge_finding *findings;
 	uint32_t nfindings;
-	/* ms since 1970. The first answer of public_url that was this cut's root page; the moment
-	 * when all was right. 0: did not happen. */
+	/* ms since 1970. The first answer with bytes of this cut that others[0], the cut before,
+	 * does not have (any right answer where there is none such); the moment when all was right.
+	 * 0: did not happen. */
 	int64_t first_visible, all_visible;
 	const char *tls; /* of the last answer; NULL: plain or none */
 	int64_t cert_ends;
@@ -170,6 +174,7 @@ struct dif_edge;
 struct dif_edge *dif_edge_start(const struct dif_edge_job *job,
                                 const struct dif_edge_events *events, void *data);
 void dif_edge_stop(struct dif_edge *e); /* done still comes, CANCELED */
-const struct dif_edge_report *dif_edge_so_far(const struct dif_edge *e); /* without findings */
+/* Without findings. */
+const struct dif_edge_report *dif_edge_so_far(const struct dif_edge *e);
 
 #endif
