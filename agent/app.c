@@ -27,6 +27,7 @@
 
 #define TICK_MS 500        /* how soon a package in the inbox is seen */
 #define LOOK_MS 30000      /* between two looks at the destinations, +-20 % */
+#define SWEEP_MS 3600000   /* between two sweeps of the inbox */
 #define LOOK_SOON_MS 1000  /* after a cut that left somebody behind */
 #define ARRIVAL_MAX 65536  /* bytes of names in one arrival */
 #define RECENT_CUTS 100000 /* looked through for the live one */
@@ -61,6 +62,7 @@ struct app {
 	struct dif_link waiting;
 	struct waiting *box; /* from the inbox, waiting or current; NULL: none */
 	int64_t inbox_at;    /* steady ms: not looked into before; an answer had no room */
+	int64_t sweep_at;    /* steady ms: what was left in the inbox */
 	struct waiting *current;
 	struct dif_cut_run *cut;
 	bool told;           /* the running cut knows that there is a newer one */
@@ -440,7 +442,13 @@ static void look_into_inbox(struct app *a)
 	                              .digest = w->box->digest,
 	                              .name = w->box->name,
 	                              .source = "publish",
+	                              .modified_ms = w->box->left_ms,
 	                              .timeout_ms = w->box->timeout_ms};
+	if (w->box->left_ms != 0) {
+		dif_log(DIF_LOG_WARNING, "inbox", "name=%s what=%s", dif_q(w->box->name),
+		        dif_q("whoever handed it over is gone: it is archived, and published where "
+		              "nothing newer is live"));
+	}
 	a->box = w;
 	tell_newer(a);
 	start_next(a);
@@ -480,6 +488,10 @@ static void on_back(void *data, uint32_t index)
 static void on_tick(uv_timer_t *t)
 {
 	struct app *a = t->data;
+	if (dif_steady_ms() >= a->sweep_at) {
+		a->sweep_at = dif_steady_ms() + SWEEP_MS;
+		dif_inbox_sweep(a->setup->config->state);
+	}
 	look_into_inbox(a);
 	start_next(a); /* what failed here may have its time now */
 	if (dif_steady_ms() >= a->look_at && a->current == NULL) {

@@ -172,7 +172,8 @@ static int publish_by_agent(const struct publishing *u, const char *state, bool 
 	struct waiting w = {.state = state,
 	                    .until_ms = dif_steady_ms() + u->timeout_ms + POLL_MS * 100};
 	struct dif_error err = {0};
-	struct dif_inbox_job job = {.file = u->args->words[0],
+	struct dif_inbox_job job = {.hold = -1,
+	                            .file = u->args->words[0],
 	                            .digest = u->sidecar,
 	                            .name = file_name(u->args->words[0]),
 	                            .timeout_ms = u->timeout_ms};
@@ -213,6 +214,7 @@ static int publish_by_agent(const struct publishing *u, const char *state, bool 
 		printf("%s\n", text);
 	}
 out:
+	dif_inbox_leave(&job);
 	dif_arena_fini(&w.arena);
 	return code;
 }
@@ -271,7 +273,9 @@ const struct dif_verb_row dif_verb_publish = {
 	.what = "checks one package and delivers it to every destination",
 	.text = "Only what changed is uploaded; deletions come last and after the grace time. A\n"
 		"second run of the same package repairs what is missing, or exits 9 where\n"
-		"nothing is.",
+		"nothing is. Where an agent runs, it does the work; whoever does not wait for\n"
+		"it has handed the package over all the same: it is archived, and published\n"
+		"where nothing newer is live.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

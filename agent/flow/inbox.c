@@ -5,18 +5,23 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "base/path.h"
 #include "host/ini.h"
 
 #define INI_TEXT_MAX (64u << 10)
 #define COPY_CHUNK (8u << 20)
+#define YOUNG_S 60 /* a file may be there a moment before its lock, and a package before its job */
+#define ANSWER_S 86400  /* whoever waited for it is gone */
+#define SWEEP_MAX 10000 /* names in one sweep; what is left goes with the next */
 
 static int open_inbox(const char *state, struct dif_error *err)
 {
@@ -43,11 +48,13 @@ static bool copy_all(int to, int from)
 	}
 }
 
-static bool copy_in(int dir, const char *from, const char *name, struct dif_error *err)
+/* hold NULL: the copy is closed, else it stays open and locked. */
+static bool copy_in(int dir, const char *from, const char *name, int *hold, struct dif_error *err)
 {
 	int in = open(from, O_RDONLY | O_CLOEXEC);
 	int out = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool ok = in != -1 && out != -1 && copy_all(out, in);
+	bool ok = in != -1 && out != -1 && (hold == NULL || flock(out, LOCK_EX | LOCK_NB) == 0) &&
+	          copy_all(out, in);
 	if (!ok) {
 		dif_error_set(err, DIF_PERMANENT, "could not copy '%s' into the inbox: %s", from,
 		              strerror(errno));
@@ -58,7 +65,9 @@ static bool copy_in(int dir, const char *from, const char *name, struct dif_erro
 	if (in != -1) {
 		close(in);
 	}
-	if (out != -1) {
+	if (ok && hold != NULL) {
+		*hold = out;
+	} else if (out != -1) {
 		close(out);
 	}
 	return ok;
@@ -93,14 +102,15 @@ bool dif_inbox_put(struct dif_arena *a, const char *state, struct dif_inbox_job 
 	if (dir == -1) {
 		return false;
 	}
+	job->hold = -1;
 	job->id = dif_arena_fmt(a, "%013lld-%d", (long long)dif_wall_ms(), (int)getpid());
 	struct dif_buf text;
 	dif_buf_init(&text, INI_TEXT_MAX);
 	dif_buf_fmt(&text, "[job]\nname = %s\ntimeout = %lldms\n", one_line(a, job->name),
 	            (long long)job->timeout_ms);
-	bool ok = copy_in(dir, job->file, dif_arena_fmt(a, "%s.zip", job->id), err);
+	bool ok = copy_in(dir, job->file, dif_arena_fmt(a, "%s.zip", job->id), &job->hold, err);
 	if (ok && job->digest != NULL) {
-		ok = copy_in(dir, job->digest, dif_arena_fmt(a, "%s.sha256", job->id), err);
+		ok = copy_in(dir, job->digest, dif_arena_fmt(a, "%s.sha256", job->id), NULL, err);
 	}
 	if (ok) {
 		ok = write_file(dir, &text, dif_arena_fmt(a, "%s.job", job->id), err);
@@ -110,9 +120,39 @@ bool dif_inbox_put(struct dif_arena *a, const char *state, struct dif_inbox_job 
 	if (!ok) {
 		unlinkat(dir, dif_arena_fmt(a, "%s.zip", job->id), 0);
 		unlinkat(dir, dif_arena_fmt(a, "%s.sha256", job->id), 0);
+		dif_inbox_leave(job);
 	}
 	close(dir);
 	return ok;
+}
+
+void dif_inbox_leave(struct dif_inbox_job *job)
+{
+	if (job->hold != -1) {
+		close(job->hold);
+		job->hold = -1;
+	}
+}
+
+/* By its publisher, wherever that runs: a lock is seen from every container. */
+static bool is_held(int dir, const char *zip)
+{
+	int fd = openat(dir, zip, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	bool held = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+	if (fd != -1) {
+		close(fd);
+	}
+	return held;
+}
+
+/* An ID begins with the time of handing over. */
+static int64_t time_of(const char *id)
+{
+	char digits[20];
+	int64_t ms = 0;
+	size_t n = strcspn(id, "-");
+	snprintf(digits, sizeof digits, "%.*s", (int)(n < sizeof digits ? n : 0), id);
+	return dif_parse_int(digits, 1, INT64_MAX, &ms) ? ms : 1;
 }
 
 static const char *value(const struct dif_ini_entry *list, const char *key)
@@ -187,6 +227,9 @@ const struct dif_inbox_job *dif_inbox_next(struct dif_arena *a, const char *stat
 	job->file = dif_arena_fmt(a, "%s/inbox/%s.zip", state, job->id);
 	const char *digest = dif_arena_fmt(a, "%s/inbox/%s.sha256", state, job->id);
 	job->digest = access(digest, F_OK) == 0 ? digest : NULL;
+	if (!is_held(dir, dif_arena_fmt(a, "%s.zip", job->id))) {
+		job->left_ms = time_of(job->id);
+	}
 	const struct dif_ini_entry *list = read_ini(a, dir, oldest, &err);
 	job->name = value(list, "name");
 	const char *timeout = value(list, "timeout");
@@ -220,7 +263,8 @@ bool dif_inbox_answer(const char *state, const struct dif_inbox_job *job,
 	dif_buf_init(&text, INI_TEXT_MAX);
 	dif_buf_fmt(&text, "[result]\nexit = %d\ntext = %s\n", result->exit,
 	            one_line(&a, result->text));
-	bool ok = write_file(dir, &text, dif_arena_fmt(&a, "%s.result", job->id), err);
+	bool ok = job->left_ms != 0 ||
+	          write_file(dir, &text, dif_arena_fmt(&a, "%s.result", job->id), err);
 	if (ok) { /* the job goes last: a lost answer would leave somebody waiting */
 		unlinkat(dir, dif_arena_fmt(&a, "%s.job", job->id), 0);
 		unlinkat(dir, dif_arena_fmt(&a, "%s.zip", job->id), 0);
@@ -229,6 +273,53 @@ bool dif_inbox_answer(const char *state, const struct dif_inbox_job *job,
 	dif_arena_fini(&a);
 	close(dir);
 	return ok;
+}
+
+static bool has_job(int dir, const char *id, size_t n)
+{
+	char name[NAME_MAX + 1];
+	snprintf(name, sizeof name, "%.*s.job", (int)n, id);
+	return faccessat(dir, name, F_OK, 0) == 0;
+}
+
+static bool is_waste(int dir, const char *name)
+{
+	struct stat st;
+	char zip[NAME_MAX + 1];
+	int64_t now = dif_wall_ms() / 1000;
+	const char *dot = strrchr(name, '.');
+	if (dot == NULL || dot == name || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !S_ISREG(st.st_mode)) {
+		return false;
+	}
+	bool answer = strcmp(dot, ".result") == 0 || name[0] == '.'; /* or one half written */
+	if (answer || strcmp(dot, ".job") == 0) {
+		return answer && now - st.st_mtime > ANSWER_S;
+	}
+	snprintf(zip, sizeof zip, "%.*s.zip", (int)(dot - name), name);
+	return now - st.st_mtime > YOUNG_S && !has_job(dir, name, (size_t)(dot - name)) &&
+	       !is_held(dir, zip);
+}
+
+void dif_inbox_sweep(const char *state)
+{
+	int dir = open_inbox(state, NULL);
+	int again = dir != -1 ? openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *d = again != -1 ? fdopendir(again) : NULL;
+	const struct dirent *e = NULL;
+	for (uint32_t i = 0; d != NULL && i < SWEEP_MAX && (e = readdir(d)) != NULL; i++) {
+		if (is_waste(dir, e->d_name) && unlinkat(dir, e->d_name, 0) == 0) {
+			dif_log(DIF_LOG_INFO, "inbox", "swept=%s", dif_q(e->d_name));
+		}
+	}
+	if (d != NULL) {
+		closedir(d);
+	} else if (again != -1) {
+		close(again);
+	}
+	if (dir != -1) {
+		close(dir);
+	}
 }
 
 void dif_inbox_withdraw(const char *state, const char *id)
