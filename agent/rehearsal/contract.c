@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/parse.h"
 #include "base/path.h"
 #include "host/option.h"
 #include "rehearsal/contract_private.h"
@@ -46,6 +47,36 @@ const char *const dif_families[DIF_FAMILIES] = {
 	[DIF_F_PART_FINISH] = "part_finish",
 	[DIF_F_PART_LOST] = "part_lost",
 	[DIF_F_PART_ABORT] = "part_abort",
+	[DIF_F_PURGE_URLS] = "purge_urls",
+	[DIF_F_PURGE_PREFIXES] = "purge_prefixes",
+	[DIF_F_PURGE_TAGS] = "purge_tags",
+	[DIF_F_PURGE_ALL] = "purge_all",
+	[DIF_F_PURGE_THROTTLED] = "purge_throttled",
+	[DIF_F_PURGE_IN_PROGRESS] = "purge_in_progress",
+	[DIF_F_PURGE_FORBIDDEN] = "purge_forbidden",
+	[DIF_F_PURGE_REFUSED] = "purge_refused",
+	[DIF_F_PURGE_BROKEN] = "purge_broken",
+	[DIF_F_STATE_PENDING] = "state_pending",
+	[DIF_F_STATE_SETTLED] = "state_settled",
+	[DIF_F_STATE_FAILED] = "state_failed",
+	[DIF_F_GET_ABSENT] = "get_absent",
+	[DIF_F_SET] = "set",
+	[DIF_F_SET_WITHDRAW] = "set_withdraw",
+	[DIF_F_SET_ABSENT] = "set_absent",
+	[DIF_F_SET_LOST] = "set_lost",
+	[DIF_F_SET_THROTTLED] = "set_throttled",
+	[DIF_F_SET_FORBIDDEN] = "set_forbidden",
+	[DIF_F_SET_BROKEN] = "set_broken",
+	[DIF_F_ACQUIRE] = "acquire",
+	[DIF_F_ACQUIRE_HELD] = "acquire_held",
+	[DIF_F_ACQUIRE_AGAIN] = "acquire_again",
+	[DIF_F_ACQUIRE_BROKEN] = "acquire_broken",
+	[DIF_F_RENEW] = "renew",
+	[DIF_F_RENEW_GONE] = "renew_gone",
+	[DIF_F_RELEASE] = "release",
+	[DIF_F_RELEASE_GONE] = "release_gone",
+	[DIF_F_READ] = "read",
+	[DIF_F_READ_NOBODY] = "read_nobody",
 };
 
 void dif_suite_tell(struct dif_suite *s, enum dif_verdict verdict, const char *name,
@@ -166,6 +197,20 @@ static bool copy_files(struct dif_suite *s, struct dif_error *err)
 
 /* --- the section --- */
 
+/* Is this the section of an instance of the offer's kind? */
+static bool is_ours(const struct dif_suite *s, const char *section)
+{
+	static const char *const words[][2] = {
+		[DIF_STORE] = {"store ", "source "},
+		[DIF_CDN] = {"cdn ", NULL},
+		[DIF_STEER] = {"steering ", NULL},
+		[DIF_LEASE] = {"lease ", NULL},
+	};
+	const char *const *w = words[s->offer->kind];
+	return strncmp(section, w[0], strlen(w[0])) == 0 ||
+	       (w[1] != NULL && strncmp(section, w[1], strlen(w[1])) == 0);
+}
+
 static bool parse_section(struct dif_suite *s, const char *file, const char *text,
                           struct dif_error *err)
 {
@@ -181,15 +226,16 @@ static bool parse_section(struct dif_suite *s, const char *file, const char *tex
 			nvalues++;
 			e->used = true;
 			dif_values_text(&s->values, e->key, e->value);
-		} else if (s->section == NULL && strcmp(e->section, "contract") != 0) {
+		} else if (s->section == NULL && is_ours(s, e->section)) {
 			s->section = e->section;
 		}
 		e->used = e->used || (e->key != NULL && strcmp(e->key, "plugin") == 0);
 	}
 	if (s->section == NULL || nvalues > DIF_VALUES_MAX / 2) {
 		return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
-		                      "%s: it needs a section [store NAME], and at most %d values "
-		                      "in [contract]",
+		                      "%s: it needs a section of the plug-in's kind ([store NAME], "
+		                      "[cdn NAME], [steering NAME], [lease NAME]), and at most %d "
+		                      "values in [contract]",
 		                      file, DIF_VALUES_MAX / 2);
 	}
 	return true;
@@ -251,7 +297,12 @@ static const char *made_up(struct dif_suite *s, const struct dif_option *o)
 /* A section of what must be given, where nobody gave one. */
 static bool make_section(struct dif_suite *s, struct dif_error *err)
 {
-	const char *text = dif_arena_fmt(&s->arena, "[store probe]\nplugin = %s\n", s->offer->name);
+	static const char *const words[] = {[DIF_STORE] = "store",
+	                                    [DIF_CDN] = "cdn",
+	                                    [DIF_STEER] = "steering",
+	                                    [DIF_LEASE] = "lease"};
+	const char *text = dif_arena_fmt(&s->arena, "[%s probe]\nplugin = %s\n",
+	                                 words[s->offer->kind], s->offer->name);
 	for (uint32_t i = 0; i < s->offer->noptions; i++) {
 		const struct dif_option *o = &s->offer->options[i];
 		if ((o->flags & DIF_NEEDED) != 0) {
@@ -289,15 +340,11 @@ static const struct dif_ini_entry *unread(const struct dif_suite *s)
 	return e;
 }
 
-static void check_caps(struct dif_suite *s)
+static void check_store_caps(struct dif_suite *s)
 {
 	const struct dif_caps *c = &s->caps;
 	const struct dif_store *v = (const struct dif_store *)(const void *)s->offer->verbs;
 	bool read_only = (c->flags & DIF_CAP_READ_ONLY) != 0;
-	s->why[0] = '\0';
-	if ((s->offer->flags & DIF_OFFER_HTTP) != 0 && c->hosts[0] == NULL) {
-		dif_suite_wrong(s, "caps.hosts is empty: nothing may be spoken to");
-	}
 	if (v->list == NULL || v->head == NULL || v->get == NULL || v->c.probe == NULL) {
 		dif_suite_wrong(s, "probe, list, head or get is missing");
 	}
@@ -308,6 +355,20 @@ static void check_caps(struct dif_suite *s)
 		if (c->digests[i] >= DIF_DIGESTS) {
 			dif_suite_wrong(s, "caps.digests holds %u, which is none", c->digests[i]);
 		}
+	}
+}
+
+static void check_caps(struct dif_suite *s)
+{
+	const struct dif_caps *c = &s->caps;
+	s->why[0] = '\0';
+	if ((s->offer->flags & DIF_OFFER_HTTP) != 0 && c->hosts[0] == NULL) {
+		dif_suite_wrong(s, "caps.hosts is empty: nothing may be spoken to");
+	}
+	if (s->offer->kind == DIF_STORE) {
+		check_store_caps(s);
+	} else {
+		dif_kinds_caps(s);
 	}
 	if (c->root != NULL && c->side == NULL) {
 		dif_suite_wrong(s, "caps.root has no caps.side beside it");
@@ -322,13 +383,21 @@ static void check_caps(struct dif_suite *s)
 
 static void run_verbs(struct dif_suite *s)
 {
+	static const struct {
+		void (*files)(struct dif_suite *), (*any_reply)(struct dif_suite *),
+			(*scripted)(struct dif_suite *);
+	} parts[] = {
+		{dif_contract_files, dif_contract_any_reply, dif_contract_scripted},
+		{dif_kinds_files, dif_kinds_any_reply, dif_kinds_scripted},
+	};
+	bool is_other = s->offer->kind != DIF_STORE;
 	if (s->caps.root != NULL) {
-		dif_contract_files(s);
+		parts[is_other].files(s);
 		return;
 	}
-	dif_contract_any_reply(s);
+	parts[is_other].any_reply(s);
 	if (s->folder != NULL) {
-		dif_contract_scripted(s);
+		parts[is_other].scripted(s);
 	} else {
 		dif_suite_tell(s, DIF_UNPROVED, "exchanges",
 		               "without scripts nobody knows what the provider expects; "
@@ -348,6 +417,7 @@ static void run_all(struct dif_suite *s)
 		return;
 	}
 	s->caps = *dif_instance_caps(i);
+	s->body_max = s->body_max > 0 ? s->body_max : s->caps.purge_bytes;
 	dif_suite_tell(s, DIF_PASSED, "open", "");
 	check_caps(s);
 	run_verbs(s);
@@ -356,24 +426,68 @@ static void run_all(struct dif_suite *s)
 
 /* --- begin and end --- */
 
+/* What scripts may name from the beginning, by kind. */
+static const struct {
+	enum dif_kind kind;
+	const char *name, *value;
+} known[] = {
+	{DIF_STORE, "key2", KEY2},
+	{DIF_STORE, "prefix", "p/"},
+	{DIF_STORE, "cursor", "next-page"},
+	{DIF_STORE, "max", "1000"},
+	{DIF_STORE, "tag", "\"t-1\""},
+	{DIF_STORE, "tag_new", "\"t-2\""},
+	{DIF_STORE, "http_date", "Sun, 06 Nov 1994 08:49:37 GMT"},
+	{DIF_STORE, "iso_date", "1994-11-06T08:49:37Z"},
+	{DIF_CDN, "site", "https://www.prep.example"},
+	{DIF_CDN, "ticket", "ticket-1"},
+	{DIF_STEER, "name", "www.prep.example"},
+	{DIF_STEER, "type", "CNAME"},
+	{DIF_STEER, "tag", "\"t-1\""},
+	{DIF_STEER, "ticket", "ticket-1"},
+	{DIF_STEER, "target1", "eins"},
+	{DIF_STEER, "value1", "a.cdn.example.net"},
+	{DIF_STEER, "target2", "zwei"},
+	{DIF_STEER, "value2", "b.cdn.example.net"},
+	{DIF_LEASE, "name", "prep.publisher"},
+	{DIF_LEASE, "owner", "agent-1.0123456789abcdef"},
+	{DIF_LEASE, "other", "agent-2.fedcba9876543210"},
+	{DIF_LEASE, "lease", "7587850915234"},
+	{DIF_LEASE, "fence", "42"},
+};
+
 static void set_values(struct dif_suite *s)
 {
-	static const char *const texts[][2] = {{"key2", KEY2},
-	                                       {"prefix", "p/"},
-	                                       {"cursor", "next-page"},
-	                                       {"max", "1000"},
-	                                       {"tag", "\"t-1\""},
-	                                       {"tag_new", "\"t-2\""},
-	                                       {"http_date", "Sun, 06 Nov 1994 08:49:37 GMT"},
-	                                       {"iso_date", "1994-11-06T08:49:37Z"}};
-	for (size_t i = 0; i < DIF_LEN(texts); i++) {
-		dif_values_text(&s->values, texts[i][0], texts[i][1]);
+	for (size_t i = 0; i < DIF_LEN(known); i++) {
+		if (known[i].kind == s->offer->kind) {
+			dif_values_text(&s->values, known[i].name, known[i].value);
+		}
 	}
 	dif_values_text(&s->values, "work", s->temporary);
 	if (s->folder != NULL) {
 		dif_values_text(&s->values, "folder", s->folder);
 	}
-	dif_suite_object(s, KEY, strlen(DIF_CONTENT));
+	if (s->offer->kind == DIF_STORE) {
+		dif_suite_object(s, KEY, strlen(DIF_CONTENT));
+	}
+}
+
+/* What follows from the values that the folder has replaced. */
+static void complete_values(struct dif_suite *s)
+{
+	const char *bound = dif_values_get(&s->values, "body_max");
+	const char *site = dif_values_get(&s->values, "site");
+	uint64_t n = 0;
+	if (s->offer->kind == DIF_STORE) {
+		dif_suite_object(s, dif_values_get(&s->values, "key"), strlen(DIF_CONTENT));
+	}
+	if (site != NULL) {
+		const char *host = strstr(site, "://");
+		dif_values_text(&s->values, "host", host != NULL ? host + 3 : site);
+	}
+	if (bound != NULL && dif_parse_uint(bound, UINT64_MAX, &n)) {
+		s->body_max = n;
+	}
 }
 
 bool dif_contract_run(const struct dif_offer *offer, const char *scripts, dif_contract_cb *cb,
@@ -399,8 +513,7 @@ bool dif_contract_run(const struct dif_offer *offer, const char *scripts, dif_co
 	bool ok =
 		s->engine != NULL && (scripts != NULL ? read_folder(s, err) : make_section(s, err));
 	if (ok) {
-		const char *key = dif_values_get(&s->values, "key");
-		dif_suite_object(s, key, strlen(DIF_CONTENT));
+		complete_values(s);
 		run_all(s);
 	}
 	dif_engine_free(s->engine);

@@ -1,4 +1,4 @@
-/* contract - one suite for every store plug-in, in a scripted host: no network, no account.
+/* contract - one suite for every plug-in, in a scripted host: no network, no account.
  *
  * The plug-in is the real library, run by host/op as the agent runs it; only the transport is
  * another (rehearsal/wire). A case is a verb with its input, what the plug-in must ask, what it is
@@ -13,8 +13,8 @@
  *              an end, 503 with and without Retry-After, 429, 403 and the login behind it, any
  *              status at all. Names from `!` to an emoji and of 1,024 bytes, 0 bytes, 5 GB: the
  *              same exchanges with other values, and bodies that are made while they are read.
- *   files      a store that asks file calls is run on a temporary folder instead, where one case
- *              finds what the one before it left.
+ *   files      a store or steering that asks file calls is run on a temporary folder instead, where
+ *              one case finds what the one before it left.
  *
  * A family without a script, and what follows from it, is not proved: that is told, and is no
  * failure. Without a folder only what needs none is run: options, opening with made-up values, and
@@ -22,11 +22,13 @@
  *
  * What is asked of an outcome is what flow relies on, not how the provider says it: the class of a
  * failure, tag, size, metadata, digests of the right length, every key of a removal answered, rows
- * of the asked prefix, a cursor where there is more, and never an answer made of garbage.
+ * of the asked prefix, a cursor where there is more, and never an answer made of garbage. Of CDNs,
+ * steering and leases: settled or a ticket, the targets, who holds the lease and the fence.
  *
  * Files: wire (transport), exchange (scripts, values, matching), contract_run (one op, its checks),
- * contract_cases (the tables), contract_parts, contract_files (stores of files), contract (folder,
- * options, order).
+ * contract_content (bytes and sink), contract_cases (the tables of stores), contract_parts,
+ * contract_files (stores of files), contract_input and contract_kinds (CDNs, steering, leases:
+ * input and checks, tables), contract (folder, options, order).
  * Everything is on the calling thread, on an engine of its own.
  */
 #ifndef DIF_REHEARSAL_CONTRACT_H
@@ -47,7 +49,7 @@ struct dif_contract_counts {
 	uint32_t passed, failed, unproved;
 };
 
-/* Runs the suite on one store of a loaded library. scripts: the provider's folder, NULL: none. cb
+/* Runs the suite on one offer of a loaded library. scripts: the provider's folder, NULL: none. cb
  * is called for each case as it ends. False: the suite could not run at all (a script that cannot
  * be read, no temporary folder). */
 bool dif_contract_run(const struct dif_offer *offer, const char *scripts, dif_contract_cb *cb,

@@ -92,12 +92,8 @@ static const struct row scripted[] = {
 };
 
 /* What is tried with another first reply. A write is read back as absent, so it is sent again. */
-#define BIT(m) (1u << DIF_M_##m)
-static const struct {
-	const char *name;
-	struct dif_trial trial;
-	uint32_t mutations;
-} derived[] = {
+#define BIT DIF_BIT
+static const struct dif_derived derived[] = {
 	{"probe", {.verb = DIF_PROBE, .steps = STEPS1(PROBE), .readback = NONE}, BIT(CUT)},
 	{"list",
          {.verb = DIF_LIST, .steps = STEPS1(LIST_LAST), .readback = NONE, .is_last = true},
@@ -142,7 +138,7 @@ static bool applies(const struct dif_suite *s, const struct row *row)
 }
 
 /* The first family that has no script; DIF_F_NONE: all have. */
-static enum dif_family missing(const struct dif_suite *s, const struct dif_trial *t)
+enum dif_family dif_case_missing(const struct dif_suite *s, const struct dif_trial *t)
 {
 	for (uint32_t i = 0; i < DIF_STEPS_MAX && t->steps[i] != NONE; i++) {
 		if (s->scripts[t->steps[i]].n == 0) {
@@ -153,7 +149,7 @@ static enum dif_family missing(const struct dif_suite *s, const struct dif_trial
 }
 
 /* Runs a trial as a case of its own. */
-static void run_case(struct dif_suite *s, const char *name, const struct dif_trial *t)
+void dif_case_run(struct dif_suite *s, const char *name, const struct dif_trial *t)
 {
 	s->why[0] = '\0';
 	bool ok = dif_trial_run(s, t);
@@ -162,7 +158,7 @@ static void run_case(struct dif_suite *s, const char *name, const struct dif_tri
 
 /* With a login, what is forbidden is asked once more with a new credential; where the login asks
  * nobody, it may stay what it is. Without one it is the outcome. */
-static void expect_login(const struct dif_suite *s, struct dif_trial *t)
+void dif_case_expect_login(const struct dif_suite *s, struct dif_trial *t)
 {
 	if (s->offer->verbs->login == NULL) {
 		t->cls = DIF_AUTH;
@@ -174,28 +170,33 @@ static void expect_login(const struct dif_suite *s, struct dif_trial *t)
 	}
 }
 
-static void run_scripted(struct dif_suite *s)
+void dif_case_scripted(struct dif_suite *s, const char *name, const struct dif_trial *t)
 {
 	char why[128];
+	enum dif_family none = dif_case_missing(s, t);
+	if (none == NONE) {
+		dif_case_run(s, name, t);
+		return;
+	}
+	(void)snprintf(why, sizeof why, "there is no %s.txt", dif_families[none]);
+	dif_suite_tell(s, DIF_UNPROVED, name, why);
+}
+
+static void run_scripted(struct dif_suite *s)
+{
 	for (size_t i = 0; i < DIF_LEN(scripted); i++) {
 		struct dif_trial t = scripted[i].trial;
 		if (!applies(s, &scripted[i])) {
 			continue;
 		}
-		enum dif_family none = missing(s, &t);
-		if (none != NONE) {
-			(void)snprintf(why, sizeof why, "there is no %s.txt", dif_families[none]);
-			dif_suite_tell(s, DIF_UNPROVED, scripted[i].name, why);
-			continue;
-		}
 		if (t.steps[0] == DIF_F_PUT_FORBIDDEN) {
-			expect_login(s, &t);
+			dif_case_expect_login(s, &t);
 		}
 		const char *tag = dif_values_get(&s->values, "tag");
 		if (t.found_new) {
 			dif_values_text(&s->values, "tag", dif_values_get(&s->values, "tag_new"));
 		}
-		run_case(s, scripted[i].name, &t);
+		dif_case_scripted(s, scripted[i].name, &t);
 		dif_values_text(&s->values, "tag", tag);
 	}
 }
@@ -204,12 +205,14 @@ static void run_scripted(struct dif_suite *s)
 
 static bool derives(const struct dif_suite *s, const struct dif_trial *t, enum dif_mutation m)
 {
-	const char *method = s->scripts[t->steps[0]].exchanges[0].method;
+	const struct dif_exchange *x = &s->scripts[t->steps[0]].exchanges[0];
 	bool read_only = (s->caps.flags & DIF_CAP_READ_ONLY) != 0;
-	if (m == DIF_M_HUGE && strcmp(method, "HEAD") == 0) {
+	bool tells_nothing = *x->content == '\0' && x->reply[0] == NULL;
+	if (m == DIF_M_HUGE && strcmp(x->method, "HEAD") == 0) {
 		return false; /* it has no body */
 	}
-	return !(m == DIF_M_GARBAGE && read_only); /* a plain server may tell nothing at all */
+	/* a plain server may tell nothing at all; of some replies the status is all */
+	return !(m == DIF_M_GARBAGE && (read_only || tells_nothing));
 }
 
 static void expect_after(const struct dif_suite *s, struct dif_trial *t, enum dif_mutation m)
@@ -220,26 +223,26 @@ static void expect_after(const struct dif_suite *s, struct dif_trial *t, enum di
 	t->or_failure = m == DIF_M_GARBAGE || m == DIF_M_HUGE;
 	t->min_ms = m == DIF_M_503_LATER || m == DIF_M_429_LATER ? 1000 : 0;
 	if (m == DIF_M_403) {
-		expect_login(s, t);
+		dif_case_expect_login(s, t);
 	}
 }
 
-static void run_derived(struct dif_suite *s)
+void dif_case_derived(struct dif_suite *s, const struct dif_derived *rows, size_t n)
 {
 	char name[96];
-	for (size_t i = 0; i < DIF_LEN(derived); i++) {
-		const struct dif_trial *base = &derived[i].trial;
-		if (missing(s, base) != NONE) {
+	for (size_t i = 0; i < n; i++) {
+		const struct dif_trial *base = &rows[i].trial;
+		if (dif_case_missing(s, base) != NONE) {
 			continue; /* was told above */
 		}
 		for (uint32_t m = DIF_M_CUT; m <= DIF_M_403; m++) {
 			struct dif_trial t = *base;
-			if ((derived[i].mutations & 1u << m) == 0 || !derives(s, &t, m)) {
+			if ((rows[i].mutations & 1u << m) == 0 || !derives(s, &t, m)) {
 				continue;
 			}
 			expect_after(s, &t, m);
-			(void)snprintf(name, sizeof name, "%s: %s", derived[i].name, mutations[m]);
-			run_case(s, name, &t);
+			(void)snprintf(name, sizeof name, "%s: %s", rows[i].name, mutations[m]);
+			dif_case_run(s, name, &t);
 		}
 	}
 }
@@ -261,7 +264,7 @@ static void run_values(struct dif_suite *s, const char *name, bool with_put, boo
 	s->why[0] = '\0';
 	for (size_t i = 0; i < DIF_LEN(verbs); i++) {
 		const struct dif_trial *t = &verbs[i];
-		if (missing(s, t) != NONE || (t->verb == DIF_PUT && !with_put) ||
+		if (dif_case_missing(s, t) != NONE || (t->verb == DIF_PUT && !with_put) ||
 		    (t->verb == DIF_GET && !with_get) || (t->verb == DIF_LIST && single)) {
 			continue;
 		}
@@ -300,14 +303,14 @@ static void run_names_and_sizes(struct dif_suite *s)
 void dif_contract_scripted(struct dif_suite *s)
 {
 	run_scripted(s);
-	run_derived(s);
+	dif_case_derived(s, derived, DIF_LEN(derived));
 	dif_contract_parts(s);
 	run_names_and_sizes(s);
 }
 
 /* --- no script at all --- */
 
-static void any_reply(struct dif_suite *s, const char *name, enum dif_verb_id verb)
+void dif_case_any_reply(struct dif_suite *s, const char *name, const struct dif_trial *base)
 {
 	static const int statuses[] = {200, 201, 202, 203, 204, 206, 207, 300, 301, 302,
 	                               304, 307, 400, 401, 402, 403, 404, 405, 406, 408,
@@ -316,12 +319,11 @@ static void any_reply(struct dif_suite *s, const char *name, enum dif_verb_id ve
 	uint64_t before = s->requests;
 	s->why[0] = '\0';
 	for (size_t i = 0; i < DIF_LEN(statuses) && s->why[0] == '\0'; i++) {
-		struct dif_trial t = {.verb = verb,
-		                      .steps = {NONE},
-		                      .readback = NONE,
-		                      .mutation = DIF_M_STATUS,
-		                      .status = statuses[i],
-		                      .any_ending = true};
+		struct dif_trial t = *base;
+		t.steps[0] = t.readback = NONE;
+		t.mutation = DIF_M_STATUS;
+		t.status = statuses[i];
+		t.any_ending = true;
 		dif_trial_run(s, &t);
 	}
 	bool asked = s->requests > before;
@@ -348,7 +350,8 @@ void dif_contract_any_reply(struct dif_suite *s)
 	bool read_only = (s->caps.flags & DIF_CAP_READ_ONLY) != 0;
 	for (size_t i = 0; i < DIF_LEN(verbs); i++) {
 		if (!(read_only && writes(verbs[i].verb))) {
-			any_reply(s, verbs[i].name, verbs[i].verb);
+			dif_case_any_reply(s, verbs[i].name,
+			                   &(struct dif_trial){.verb = verbs[i].verb});
 		}
 	}
 }

@@ -2,6 +2,7 @@
 #ifndef DIF_REHEARSAL_CONTRACT_PRIVATE_H
 #define DIF_REHEARSAL_CONTRACT_PRIVATE_H
 
+#include "host/crypto.h"
 #include "host/op.h"
 #include "rehearsal/contract.h"
 #include "rehearsal/exchange.h"
@@ -32,6 +33,36 @@ enum dif_family {
 	DIF_F_PART_FINISH,
 	DIF_F_PART_LOST,
 	DIF_F_PART_ABORT,
+	DIF_F_PURGE_URLS,
+	DIF_F_PURGE_PREFIXES,
+	DIF_F_PURGE_TAGS,
+	DIF_F_PURGE_ALL,
+	DIF_F_PURGE_THROTTLED,
+	DIF_F_PURGE_IN_PROGRESS,
+	DIF_F_PURGE_FORBIDDEN,
+	DIF_F_PURGE_REFUSED,
+	DIF_F_PURGE_BROKEN,
+	DIF_F_STATE_PENDING,
+	DIF_F_STATE_SETTLED,
+	DIF_F_STATE_FAILED,
+	DIF_F_GET_ABSENT,
+	DIF_F_SET,
+	DIF_F_SET_WITHDRAW,
+	DIF_F_SET_ABSENT,
+	DIF_F_SET_LOST,
+	DIF_F_SET_THROTTLED,
+	DIF_F_SET_FORBIDDEN,
+	DIF_F_SET_BROKEN,
+	DIF_F_ACQUIRE,
+	DIF_F_ACQUIRE_HELD,
+	DIF_F_ACQUIRE_AGAIN,
+	DIF_F_ACQUIRE_BROKEN,
+	DIF_F_RENEW,
+	DIF_F_RENEW_GONE,
+	DIF_F_RELEASE,
+	DIF_F_RELEASE_GONE,
+	DIF_F_READ,
+	DIF_F_READ_NOBODY,
 	DIF_FAMILIES
 };
 #define DIF_F_NONE DIF_FAMILIES
@@ -73,6 +104,35 @@ struct dif_trial {
 	bool or_auth;    /* AUTH will do as well */
 	bool found_new;  /* what is found on the server is what the put would have brought */
 	bool any_ending; /* only the contract itself is asked for */
+	bool stays;      /* the steps are met again and again, and what they say is the outcome */
+
+	uint32_t scope;    /* purge: enum dif_purge_scope */
+	uint32_t items;    /* purge: so many at most; 0: two */
+	bool is_long;      /* purge: of 1,024 bytes each */
+	const char *path;  /* purge: of the one item; NULL: made up */
+	uint32_t node;     /* purge */
+	bool is_pending;   /* state: not settled */
+	bool is_absent;    /* get, set: there is no record; read: nobody has the lease */
+	bool is_withdrawn; /* set: the second target gets nobody */
+	bool is_held;      /* acquire: somebody else has it */
+};
+
+/* The inputs of the kinds that are no stores. */
+#define DIF_TARGETS 2
+struct dif_kind_input {
+	struct dif_purge purge;
+	struct dif_ticket ticket;
+	struct dif_route route;
+	struct dif_target targets[DIF_TARGETS];
+	struct dif_lease_call lease;
+};
+
+/* A row of a table of cases; mutations: DIF_BIT of those that it is tried with. */
+#define DIF_BIT(m) (1u << DIF_M_##m)
+struct dif_derived {
+	const char *name;
+	struct dif_trial trial;
+	uint32_t mutations;
 };
 
 struct dif_suite {
@@ -86,6 +146,7 @@ struct dif_suite {
 	struct dif_values values;
 	struct dif_caps caps; /* as an instance told that stays open */
 	uint64_t size;        /* of the object in play; the content is zeros where it is large */
+	uint64_t body_max;    /* of a request's body, by the folder or the caps; 0: not known */
 	dif_contract_cb *cb;
 	void *data;
 	struct dif_contract_counts *counts;
@@ -110,15 +171,51 @@ void dif_suite_object(struct dif_suite *s, const char *key, uint64_t size);
 struct dif_instance *dif_suite_open(struct dif_suite *s, struct dif_error *err);
 void dif_suite_close(struct dif_suite *s, struct dif_instance *i);
 
+/* contract_content.c */
+struct dif_content {
+	struct dif_body_bytes bytes;
+	struct dif_body zeros;
+	struct dif_blob blob;
+	uint8_t digest[DIF_DIGESTS][DIF_DIGEST_MAX];
+};
+void dif_content_make(struct dif_content *c, const char *from, uint64_t size);
+struct dif_comparing {
+	struct dif_sink sink;
+	const struct dif_suite *s;
+	uint64_t from, at;
+	bool differs;
+};
+/* Compares what comes, from an offset on, with the object in play. */
+void dif_comparing_init(struct dif_comparing *c, const struct dif_suite *s, uint64_t from);
+
 /* contract_run.c: runs one op on an instance of its own. False: s->why says what was wrong. */
 bool dif_trial_run(struct dif_suite *s, const struct dif_trial *t);
 bool dif_trial_run_on(struct dif_suite *s, struct dif_instance *i, const struct dif_trial *t);
 
-/* contract_cases.c, contract_files.c, contract_parts.c */
+/* contract_input.c: what a verb of the other kinds takes, and whether what came out is that. */
+const void *dif_kind_input(struct dif_suite *s, const struct dif_trial *t,
+                           struct dif_kind_input *to);
+void dif_kind_judge(struct dif_suite *s, const struct dif_trial *t, const struct dif_outcome *out);
+
+/* contract_cases.c: shared with contract_kinds.c */
+enum dif_family dif_case_missing(const struct dif_suite *s, const struct dif_trial *t);
+void dif_case_run(struct dif_suite *s, const char *name, const struct dif_trial *t);
+/* The same; not proved where a script is missing. */
+void dif_case_scripted(struct dif_suite *s, const char *name, const struct dif_trial *t);
+void dif_case_expect_login(const struct dif_suite *s, struct dif_trial *t);
+void dif_case_derived(struct dif_suite *s, const struct dif_derived *rows, size_t n);
+void dif_case_any_reply(struct dif_suite *s, const char *name, const struct dif_trial *base);
+
+/* contract_cases.c, contract_files.c, contract_parts.c: stores */
 void dif_contract_scripted(struct dif_suite *s);
 void dif_contract_parts(struct dif_suite *s);
 void dif_contract_any_reply(struct dif_suite *s);
 void dif_contract_files(struct dif_suite *s);
+/* contract_kinds.c: CDNs, steering, leases */
+void dif_kinds_caps(struct dif_suite *s);
+void dif_kinds_scripted(struct dif_suite *s);
+void dif_kinds_any_reply(struct dif_suite *s);
+void dif_kinds_files(struct dif_suite *s);
 /* The names that every store must keep: NULL-terminated pairs of what and name. */
 struct dif_odd_name {
 	const char *what, *name;

@@ -16,6 +16,8 @@
 
 #define DEADLINE_MS 10000
 #define ANY_DEADLINE_MS 20 /* of a reply that never gets better */
+/* Below the first pause of what is throttled: the outcome is what the peer said. */
+#define STAYS_DEADLINE_MS 400
 #define KEEP_MAX (1u << 20)
 #define HUGE_REPLY (64ull << 20)
 #define REQUESTS_MAX 10 /* of one trial: more is a loop */
@@ -24,115 +26,13 @@
 #define EPOCH "3"
 #define ORDER "20260101T000000Z"
 
-/* --- the bytes: zeros that are made while they are read, or the content --- */
-
-struct dif_body_stream {
-	uint64_t left;
-};
-
-struct content {
-	struct dif_body_bytes bytes;
-	struct dif_body zeros;
-	struct dif_blob blob;
-	struct dif_body_stream stream;
-	uint8_t digest[DIF_DIGESTS][DIF_DIGEST_MAX];
-};
-
-static const void *no_view(struct dif_body *b)
-{
-	(void)b;
-	return NULL;
-}
-
-static struct dif_body_stream *open_zeros(struct dif_body *b, uint64_t offset,
-                                          void (*ready)(void *data), void *data)
-{
-	struct dif_body_stream *s = calloc(1, sizeof *s);
-	(void)ready;
-	(void)data;
-	if (s != NULL) {
-		s->left = b->size - offset;
-	}
-	return s;
-}
-
-static int64_t read_zeros(struct dif_body_stream *s, void *to, size_t max)
-{
-	size_t n = s->left < max ? (size_t)s->left : max;
-	memset(to, 0, n);
-	s->left -= n;
-	return (int64_t)n;
-}
-
-static void close_zeros(struct dif_body_stream *s)
-{
-	free(s);
-}
-
-static const struct dif_body_ops zeros_ops = {
-	.view = no_view, .open = open_zeros, .read = read_zeros, .close = close_zeros};
-
-/* Digests of what is too large to hash here are made up: no plug-in sees the bytes. */
-static void make_content(struct content *c, const char *from, uint64_t size)
-{
-	*c = (struct content){.blob = {.size = size}};
-	dif_body_bytes_init(&c->bytes, from, size);
-	c->zeros = (struct dif_body){&zeros_ops, size};
-	struct dif_body *b = size == DIF_BIG ? &c->zeros : &c->bytes.body;
-	c->blob.host = (uint64_t)(uintptr_t)b;
-	for (uint32_t d = DIF_NO_DIGEST + 1; d < DIF_DIGESTS; d++) {
-		size_t n = dif_digest_size(d);
-		if (n == 0 || size == DIF_BIG || !dif_hash(d, from, size, c->digest[d])) {
-			memset(c->digest[d], 0x5a, DIF_DIGEST_MAX);
-		}
-		if (n > 0) {
-			c->blob.has |= DIF_HAS(d);
-			c->blob.digest[d] = (struct dif_bytes){c->digest[d], n};
-		}
-	}
-}
-
-/* --- the sink: compares instead of keeping --- */
-
-struct comparing {
-	struct dif_sink sink;
-	const struct dif_suite *s;
-	uint64_t from, at;
-	bool differs;
-};
-
-static bool begin_sink(struct dif_sink *sink, uint64_t offset, struct dif_error *err)
-{
-	struct comparing *c = (struct comparing *)(void *)sink;
-	(void)err;
-	c->at = offset;
-	c->differs = offset != c->from;
-	return true;
-}
-
-static bool write_sink(struct dif_sink *sink, const void *p, size_t n, struct dif_error *err)
-{
-	struct comparing *c = (struct comparing *)(void *)sink;
-	static const char zeros[65536];
-	(void)err;
-	if (c->at + n > c->s->size) {
-		c->differs = true;
-	} else if (c->s->size == DIF_BIG) {
-		c->differs = c->differs || n > sizeof zeros || memcmp(p, zeros, n) != 0;
-	} else {
-		c->differs = c->differs || memcmp(p, &DIF_CONTENT[c->at], n) != 0;
-	}
-	c->at += n;
-	return true;
-}
-
 /* --- the wire --- */
 
 struct running {
 	struct dif_suite *s;
 	const struct dif_trial *t;
-	struct content content;
-	struct comparing sink;
+	struct dif_content content;
+	struct dif_comparing sink;
 	struct dif_field meta[3];
 	char sha256[65];
 	union {
@@ -141,11 +41,13 @@ struct running {
 		struct dif_put put;
 		struct dif_remove remove;
 		struct dif_part part;
+		struct dif_kind_input kind;
 	} in;
-	struct dif_put whole; /* what the parts are of */
-	struct content piece; /* one of them */
+	struct dif_put whole;     /* what the parts are of */
+	struct dif_content piece; /* one of them */
 	const char *tokens[2];
 	const char *keys[2];
+	struct dif_values saved;
 	uint32_t step, exchange, requests, logins;
 	bool ended;
 };
@@ -176,6 +78,8 @@ static const struct dif_exchange *like(struct running *r, enum dif_family f,
 static const struct dif_exchange *next_of(struct running *r)
 {
 	const struct dif_trial *t = r->t;
+	bool is_over = r->step == DIF_STEPS_MAX || t->steps[r->step] == DIF_F_NONE;
+	r->step = is_over && t->stays ? 0 : r->step;
 	if (r->step == DIF_STEPS_MAX || t->steps[r->step] == DIF_F_NONE) {
 		return NULL;
 	}
@@ -293,7 +197,7 @@ static void on_request(void *data, const struct dif_wire_seen *seen, struct dif_
 		mutate(r, reply);
 		return;
 	}
-	if (r->requests > REQUESTS_MAX) {
+	if (r->requests > REQUESTS_MAX && !r->t->stays) {
 		dif_suite_wrong(s, "it asked over %d times", REQUESTS_MAX);
 	}
 	if (s->why[0] != '\0') { /* the case has failed: it ends soon */
@@ -308,6 +212,10 @@ static void on_request(void *data, const struct dif_wire_seen *seen, struct dif_
 	const char *differs = dif_exchange_differs(&s->work, x, &s->values, seen);
 	if (differs != NULL) {
 		dif_suite_wrong(s, "in '%s %s': %s", seen->method, seen->url, differs);
+	} else if (s->body_max > 0 && seen->body_total > s->body_max) {
+		dif_suite_wrong(s, "the body has %llu bytes, the provider takes %llu",
+		                (unsigned long long)seen->body_total,
+		                (unsigned long long)s->body_max);
 	}
 	dif_exchange_reply(&s->work, x, &s->values, reply);
 	if (r->t->verb == DIF_GET && s->size == DIF_BIG && r->requests == 1) {
@@ -483,15 +391,30 @@ static void check_good(struct running *r, const struct dif_outcome *out)
 		check_items(r, out);
 		break;
 	default:
+		dif_kind_judge(r->s, r->t, out);
 		break;
 	}
 }
 
-/* A status that is none of success reads as one only where that is an answer. */
+/* A status that is none of success reads as one only where that is an answer: it was not there, it
+ * is not cached, somebody else has it. */
 static bool may_be_good(const struct dif_trial *t)
 {
-	return t->status < 300 || t->status == 304 ||
-	       (t->verb == DIF_REMOVE && (t->status == 404 || t->status == 410));
+	bool is_absent = t->status == 404 || t->status == 410;
+	bool is_lost = t->status == 409 || t->status == 412;
+	switch (t->verb) {
+	case DIF_REMOVE:
+	case DIF_ROUTE_GET:
+	case DIF_LEASE_RELEASE:
+	case DIF_LEASE_READ:
+		return is_absent || t->status < 300 || t->status == 304;
+	case DIF_PURGE:
+		return is_absent || t->status < 300 || t->status == 412;
+	case DIF_LEASE_ACQUIRE:
+		return is_lost || t->status < 300;
+	default:
+		return t->status < 300 || t->status == 304;
+	}
 }
 
 static void check_ending(struct running *r, const struct dif_outcome *out)
@@ -559,7 +482,7 @@ static void make_part(struct running *r)
 	uint64_t from = r->t->part == 2 ? DIF_CONTENT_SPLIT : 0;
 	uint64_t to = r->t->part == 2 ? strlen(DIF_CONTENT) : DIF_CONTENT_SPLIT;
 	make_put(r, &r->whole);
-	make_content(&r->piece, &DIF_CONTENT[from], to - from);
+	dif_content_make(&r->piece, &DIF_CONTENT[from], to - from);
 	r->tokens[0] = s->token[0];
 	r->tokens[1] = s->token[1];
 	r->in.part = (struct dif_part){.put = &r->whole, .upload = s->upload};
@@ -587,8 +510,7 @@ static const void *make_input(struct running *r)
 {
 	struct dif_suite *s = r->s;
 	const struct dif_trial *t = r->t;
-	r->sink = (struct comparing){
-		.sink = {begin_sink, write_sink}, .s = s, .from = t->is_part ? PART_OFFSET : 0};
+	dif_comparing_init(&r->sink, s, t->is_part ? PART_OFFSET : 0);
 	switch (t->verb) {
 	case DIF_LIST:
 		r->in.list = (struct dif_list){.prefix = dif_values_get(&s->values, "prefix"),
@@ -620,14 +542,18 @@ static const void *make_input(struct running *r)
 		r->in.remove = (struct dif_remove){.keys = r->keys, .n = t->many ? 2 : 1};
 		return &r->in.remove;
 	default:
-		return NULL;
+		return dif_kind_input(s, t, &r->in.kind);
 	}
 }
 
 static void prepare(struct running *r)
 {
 	struct dif_suite *s = r->s;
-	make_content(&r->content, DIF_CONTENT, s->size);
+	r->saved = s->values;
+	if (s->offer->kind != DIF_STORE) {
+		return; /* their input sets what scripts may name */
+	}
+	dif_content_make(&r->content, DIF_CONTENT, s->size);
 	for (uint32_t d = DIF_NO_DIGEST + 1; d < DIF_DIGESTS; d++) {
 		if ((r->content.blob.has & DIF_HAS(d)) != 0) {
 			dif_values_set(&s->values, dif_digest_name(d), r->content.blob.digest[d]);
@@ -652,13 +578,19 @@ bool dif_trial_run_on(struct dif_suite *s, struct dif_instance *i, const struct 
 	r->t = t;
 	prepare(r);
 	struct dif_wire *wire = dif_wire_new(s->engine, KEEP_MAX, on_request, r);
-	dif_op_start(i, t->verb, make_input(r), t->any_ending ? ANY_DEADLINE_MS : DEADLINE_MS,
+	dif_op_start(i, t->verb, make_input(r),
+	             t->any_ending ? ANY_DEADLINE_MS
+	             : t->stays    ? STAYS_DEADLINE_MS
+	                           : DEADLINE_MS,
 	             on_end, r);
 	while (!r->ended) {
 		(void)uv_run(&s->engine->loop, UV_RUN_ONCE);
 	}
 	if (!dif_wire_free(wire)) {
 		dif_suite_wrong(s, "a request was still in flight when the op had ended");
+	}
+	if (s->offer->kind != DIF_STORE) {
+		s->values = r->saved;
 	}
 	dif_arena_reset(&s->work);
 	free(r);

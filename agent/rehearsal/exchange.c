@@ -96,6 +96,41 @@ static size_t take_value(struct dif_arena *a, const char *p, const struct dif_va
 	return (size_t)(enc + n + 1 - p);
 }
 
+/* The length of {each:SEPARATOR|TEMPLATE} at p, whose items went into `to`; 0: it is none. */
+static size_t take_each(struct dif_arena *a, const char *p, const struct dif_values *v,
+                        struct dif_buf *to)
+{
+	static const char begin[] = "{each:";
+	uint32_t depth = 0;
+	size_t n = 0;
+	if (strncmp(p, begin, sizeof begin - 1) != 0) {
+		return 0;
+	}
+	do {
+		depth += p[n] == '{';
+		depth -= p[n] == '}';
+		n++;
+	} while (depth > 0 && p[n] != '\0');
+	const char *from = p + sizeof begin - 1;
+	size_t separator = strcspn(from, "|");
+	if (depth > 0 || from + separator + 1 >= p + n) {
+		return 0;
+	}
+	const char *template = dif_arena_copy(a, from + separator + 1,
+	                                      (size_t)(p + n - 1 - (from + separator + 1)));
+	struct dif_values item = *v;
+	item.nitems = 0;
+	for (uint32_t i = 0; template != NULL && i < v->nitems; i++) {
+		for (uint32_t c = 0; c < v->ncolumns; c++) {
+			dif_values_text(&item, v->column[c], v->cell[c][i]);
+		}
+		const char *text = dif_exchange_fill(a, template, &item);
+		dif_buf_add(to, from, i > 0 ? separator : 0);
+		dif_buf_add(to, text, strlen(text));
+	}
+	return n;
+}
+
 const char *dif_exchange_fill(struct dif_arena *a, const char *text, const struct dif_values *v)
 {
 	struct dif_buf out;
@@ -105,7 +140,8 @@ const char *dif_exchange_fill(struct dif_arena *a, const char *text, const struc
 		dif_buf_add(&out, p, plain);
 		p += plain;
 		if (*p == '{') {
-			size_t n = take_value(a, p, v, &out);
+			size_t n = take_each(a, p, v, &out);
+			n = n > 0 ? n : take_value(a, p, v, &out);
 			if (n == 0) {
 				dif_buf_add(&out, p, 1);
 			}

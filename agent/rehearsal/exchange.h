@@ -1,4 +1,4 @@
-/* exchange - a provider's scripts: what a store plug-in must ask, and what it is answered.
+/* exchange - a provider's scripts: what a plug-in must ask, and what it is answered.
  *
  * A folder holds instance.ini and one text file per family of exchanges (docs/PLUGINS.md has the
  * manual):
@@ -13,7 +13,8 @@
  * `>` says what the request must be: method and address, then headers that must be there with such
  * a value, `!name` for one that must not, `>|` its body. `<` is the reply: status, headers, `|` a
  * line of its body. `*` stands for anything in a request, `\*` for itself. {name} is a value of the
- * case, {name:enc} the same encoded: path, query, xml, json, base64, hex.
+ * case, {name:enc} the same encoded: path, query, xml, json, base64, hex. {each:SEPARATOR|TEMPLATE}
+ * is the template once for every item of the case; braces in it are balanced.
  */
 #ifndef DIF_REHEARSAL_EXCHANGE_H
 #define DIF_REHEARSAL_EXCHANGE_H
@@ -21,8 +22,9 @@
 #include "base/arena.h"
 #include "rehearsal/wire.h"
 
-#define DIF_EXCHANGES_MAX 8 /* of one file: a verb that asks more often is not one of a store */
+#define DIF_EXCHANGES_MAX 8 /* of one file: a verb that asks more often is none */
 #define DIF_VALUES_MAX 64
+#define DIF_COLUMNS_MAX 3
 
 struct dif_exchange {
 	const char *method, *url, *body;     /* patterns; body NULL: any */
@@ -38,11 +40,15 @@ struct dif_script {
 	uint32_t n;
 };
 
-/* What {name} stands for. A later value of a name hides an earlier one. */
+/* What {name} stands for. A later value of a name hides an earlier one. The items are a table:
+ * inside {each} the names of columns are values, cell[column][item]. */
 struct dif_values {
 	const char *name[DIF_VALUES_MAX];
 	struct dif_bytes value[DIF_VALUES_MAX];
 	uint32_t n;
+	const char *column[DIF_COLUMNS_MAX];
+	const char *const *cell[DIF_COLUMNS_MAX];
+	uint32_t ncolumns, nitems;
 };
 void dif_values_set(struct dif_values *v, const char *name, struct dif_bytes value);
 void dif_values_text(struct dif_values *v, const char *name, const char *text);
