@@ -40,7 +40,9 @@ struct waiting {
 	struct dif_arena arena;
 	struct dif_cut_job job;
 	const struct dif_source_config *source; /* NULL: from the inbox */
-	const char *ticket;
+	uint64_t arrival;                       /* counts the arrivals, from 1 */
+	char *ticket;       /* malloc'ed; its own, or that of a later one which it holds up */
+	uint64_t ticket_of; /* that one's arrival */
 	const struct dif_inbox_job *box; /* NULL: from a source */
 	int64_t not_before;              /* steady ms: it failed here, and is tried again then */
 	uint32_t left_out;               /* destinations that a repair kept busy at its start */
@@ -60,6 +62,7 @@ struct app {
 	struct dif_source **sources;
 	bool *held; /* per source: so much of it waits that it does not poll */
 	struct dif_link waiting;
+	uint64_t arrivals;
 	struct waiting *box; /* from the inbox, waiting or current; NULL: none */
 	int64_t inbox_at;    /* steady ms: not looked into before; an answer had no room */
 	int64_t sweep_at;    /* steady ms: what was left in the inbox */
@@ -213,6 +216,7 @@ static void forget(struct app *a, struct waiting *w)
 	}
 	dif_list_remove(&w->link);
 	dif_arena_fini(&w->arena);
+	free(w->ticket);
 	free(w);
 }
 
@@ -284,6 +288,26 @@ static void clean(const struct waiting *w)
 	}
 }
 
+/* What is remembered of a source is one place in its order: the ticket of a package waits for those
+ * before it that failed here, or a restart would not ask for them again. */
+static void remember(struct app *a, struct waiting *w)
+{
+	for (struct dif_link *l = a->waiting.next; l != &a->waiting; l = l->next) {
+		struct waiting *older = DIF_ENTRY(l, struct waiting, link);
+		if (older->source != w->source || older->arrival > w->ticket_of) {
+			continue;
+		}
+		if (older->ticket_of < w->ticket_of) {
+			char *ticket = older->ticket;
+			older->ticket = w->ticket;
+			older->ticket_of = w->ticket_of;
+			w->ticket = ticket;
+		}
+		return;
+	}
+	dif_source_settle(a->setup, w->source->name, w->ticket);
+}
+
 /* A cut of a source has ended. A failure that was ours, not the package's, is tried again, as long
  * as the file was not taken into the archive before. */
 static void settle(struct app *a, struct waiting *w, int code, const struct dif_error *err)
@@ -295,7 +319,7 @@ static void settle(struct app *a, struct waiting *w, int code, const struct dif_
 		return;
 	}
 	clean(w);
-	dif_source_settle(a->setup, w->source->name, w->ticket);
+	remember(a, w);
 	uint32_t i = (uint32_t)(w->source - a->setup->config->sources);
 	forget(a, w);
 	if (a->held[i] && !a->stopping) {
@@ -415,7 +439,11 @@ static void on_arrived(void *data, struct dif_source *source, const struct dif_a
 	                              .modified_ms = in->modified_ms,
 	                              .archive_only = in->more,
 	                              .move = true};
-	w->ticket = dif_arena_str(&w->arena, in->ticket);
+	w->arrival = w->ticket_of = ++a->arrivals;
+	w->ticket = strdup(in->ticket);
+	if (w->ticket == NULL) {
+		abort(); /* as in new_waiting */
+	}
 	w->source = config;
 	uint32_t i = (uint32_t)(config - a->setup->config->sources);
 	a->held[i] = count_of(a, config) >= WAITING_MAX;

@@ -8,10 +8,10 @@
  * The one who publishes removes the answer; the agent removes job and package. Synchronous, small;
  * copying a package is the caller's to put on the pool.
  *
- * A job whose publisher is gone (its time was up, or it was killed) still is a package that somebody
- * handed over: it is archived, with the time of its handing over for its place in the order, so that
- * it is published only where nothing newer is live. Nobody is answered. What never became a job, and
- * answers that nobody took, are swept.
+ * A job whose publisher is gone (its time was up, or it was killed) still is a package that
+ * somebody handed over: it is archived, with the time of its handing over for its place in the
+ * order, so that it is published only where nothing newer is live. Nobody is answered. What never
+ * became a job, and answers that nobody took, are swept.
  */
 #ifndef DIF_FLOW_INBOX_H
 #define DIF_FLOW_INBOX_H
