@@ -17,6 +17,8 @@ struct dif_http_call {
 	struct dif_link link;
 	struct dif_http_request req;
 	dif_http_cb *cb;
+	void (*message_cb)(void *data, const struct dif_reply *r, const struct dif_error *err);
+	uint32_t match; /* of a message: bytes that the answer has in common with it */
 	void *data;
 	struct dif_wire_seen *seen;
 	struct dif_wire_reply reply;
@@ -29,6 +31,7 @@ struct dif_http_call {
 struct dif_wire {
 	struct dif_engine *e;
 	struct dif_transport before;
+	struct dif_messenger messenger_before;
 	uv_timer_t timer;
 	bool closed;
 	size_t keep;
@@ -319,13 +322,38 @@ static void deliver(struct dif_http_call *c)
 	free(c);
 }
 
+static void deliver_message(struct dif_http_call *c)
+{
+	const struct dif_wire_reply *give = &c->reply;
+	struct dif_reply r = {.size = sizeof r, .status = give->status != 0 ? 200 : 0};
+	struct dif_error err = {0};
+	size_t n = give->body_n != 0 || give->body == NULL ? give->body_n : strlen(give->body);
+	char *body = must(malloc(c->match + n + 1));
+	memcpy(body, c->seen->body, c->match);
+	memcpy(&body[c->match], n > 0 ? give->body : "", n);
+	body[c->match + n] = '\0';
+	r.body = (struct dif_bytes){body, c->match + n};
+	if (r.status == 0) {
+		dif_error_set(&err, give->cls != DIF_OK ? give->cls : DIF_TRANSIENT, "%s",
+		              give->text != NULL ? give->text : "there was no answer");
+	}
+	c->answered = true;
+	c->message_cb(c->data, &r, &err);
+	free(body);
+	free(c);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct dif_wire *w = timer->data;
 	while (!dif_list_empty(&w->ready)) {
 		struct dif_http_call *c = DIF_ENTRY(w->ready.next, struct dif_http_call, link);
 		dif_list_remove(&c->link);
-		deliver(c);
+		if (c->message_cb != NULL) {
+			deliver_message(c);
+		} else {
+			deliver(c);
+		}
 	}
 }
 
@@ -386,6 +414,34 @@ static void cancel(void *self, struct dif_http_call *c)
 	deliver_soon(w);
 }
 
+static struct dif_message_run *start_message(
+	void *self, const struct dif_exchange_call *call, const struct dif_http_policy *policy,
+	void (*cb)(void *data, const struct dif_reply *r, const struct dif_error *err), void *data)
+{
+	struct dif_wire *w = self;
+	struct dif_http_call *c = must(calloc(1, sizeof *c));
+	struct dif_http_request as = {.method = DIF_WIRE_MESSAGE,
+	                              .url = call->peer,
+	                              .policy = policy,
+	                              .flags = call->flags,
+	                              .timeout_ms = call->timeout_ms};
+	c->w = w;
+	c->message_cb = cb;
+	c->data = data;
+	c->seen = note(w, &as);
+	dif_list_add(&w->reading, &c->link);
+	gather(c, call->send.p, call->send.n);
+	c->match = call->match < c->seen->body_n ? call->match : (uint32_t)c->seen->body_n;
+	w->answer(w->data, c->seen, &c->reply);
+	line_up(c);
+	return (struct dif_message_run *)(void *)c;
+}
+
+static void cancel_message(void *self, struct dif_message_run *run)
+{
+	cancel(self, (struct dif_http_call *)(void *)run);
+}
+
 struct dif_wire *dif_wire_new(struct dif_engine *e, size_t keep, dif_wire_answer *answer,
                               void *data)
 {
@@ -402,6 +458,9 @@ struct dif_wire *dif_wire_new(struct dif_engine *e, size_t keep, dif_wire_answer
 	w->timer.data = w;
 	w->before = e->transport;
 	e->transport = (struct dif_transport){.start = start, .cancel = cancel, .self = w};
+	w->messenger_before = e->messenger;
+	e->messenger =
+		(struct dif_messenger){.start = start_message, .cancel = cancel_message, .self = w};
 	return w;
 }
 
@@ -428,6 +487,7 @@ bool dif_wire_free(struct dif_wire *w)
 	bool idle = dif_list_empty(&w->reading) && dif_list_empty(&w->ready) &&
 	            dif_list_empty(&w->held);
 	w->e->transport = w->before;
+	w->e->messenger = w->messenger_before;
 	uv_close((uv_handle_t *)&w->timer, on_closed);
 	while (!w->closed) {
 		uv_run(&w->e->loop, UV_RUN_NOWAIT);
