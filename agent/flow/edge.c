@@ -13,6 +13,7 @@
 #include "flow/edge_private.h"
 
 #define WIDTH 8
+#define TIMEOUT_MS 10000
 #define WIDTH_MAX 64
 #define FINDINGS_MAX 100
 #define LOST_MAX 16  /* so many in a row that did not answer: nobody is there */
@@ -247,10 +248,11 @@ static int64_t left(const struct dif_edge *e)
 	return e->began + e->job.patience_ms - dif_steady_ms();
 }
 
-/* Nobody is there, or there is no time: the rest of the round counts as not reached. */
+/* Nobody is there, or the last round takes too long: the rest of it counts as not reached. */
 static bool give_up(struct dif_edge *e)
 {
-	if (e->lost < LOST_MAX && (e->job.patience_ms == 0 || left(e) > 0)) {
+	if (e->lost < LOST_MAX &&
+	    (e->job.patience_ms == 0 || left(e) > -(int64_t)e->job.timeout_ms)) {
 		return false;
 	}
 	while (e->at < e->n) {
@@ -331,6 +333,7 @@ struct dif_edge *dif_edge_start(const struct dif_edge_job *job,
 	e->events = events;
 	e->data = data;
 	e->job.width = job->width == 0 ? WIDTH : job->width < WIDTH_MAX ? job->width : WIDTH_MAX;
+	e->job.timeout_ms = job->timeout_ms != 0 ? job->timeout_ms : TIMEOUT_MS;
 	e->job.findings_max = job->findings_max != 0 ? job->findings_max : FINDINGS_MAX;
 	e->findings = calloc(e->job.findings_max, sizeof *e->findings);
 	e->order = calloc(e->job.findings_max, sizeof *e->order);

@@ -121,7 +121,8 @@ struct dif_edge_job {
 	uint32_t timeout_ms; /* of one GET; 0: 10 s */
 	/* What is not right is asked again, 250 ms later and then doubling to 5 s, until it is or
 	 * so much time is over; 0: once only, however long that takes. Where 16 in a row do not
-	 * answer, or no time is left, the rest of a round counts as unreached, without findings. */
+	 * answer, or the time is over by more than a GET may take, the rest of a round counts as
+	 * unreached, without findings. */
 	int64_t patience_ms;
 	uint32_t findings_max; /* kept; 0: 100 */
 };

@@ -21,6 +21,8 @@
 	"protection, monitoring agents"
 #define EMAIL "Cloudflare Email Address Obfuscation"
 
+#define NEAR 64 /* bytes before a change that are looked at too */
+
 /* What only one program writes, in lower case. */
 static const struct {
 	const char *mark, *cause, *feature;
@@ -85,20 +87,27 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
+/* What changed, and a little before it: the change may begin with what was there anyway. */
+static struct dif_bytes around(struct dif_bytes b, const struct pair *p)
+{
+	struct dif_bytes m = middle(b, p);
+	uint64_t before = p->head < NEAR ? p->head : NEAR;
+	return (struct dif_bytes){(const char *)m.p - before, m.n + before};
+}
+
 /* what is in lower case. */
-static bool contains(struct dif_bytes in, const char *what)
+static uint64_t count(struct dif_bytes in, const char *what)
 {
 	size_t n = strlen(what);
+	uint64_t found = 0;
 	for (uint64_t i = 0; i + n <= in.n; i++) {
 		size_t k = 0;
 		while (k < n && lower(*at(in, i + k)) == what[k]) {
 			k++;
 		}
-		if (k == n) {
-			return true;
-		}
+		found += k == n;
 	}
-	return false;
+	return found;
 }
 
 static bool begins(struct dif_bytes b, const char *with, size_t n)
@@ -119,16 +128,12 @@ static void set(struct edge_cause *to, const char *cause, const char *feature)
 
 /* --- looks --- */
 
-/* A mark that was not there before. The change may begin within it: a little before is looked at
- * too. */
+/* A mark that was not there before. */
 static bool by_mark(const struct pair *p, struct edge_cause *to)
 {
-	struct dif_bytes got = middle(p->got, p), want = p->want;
-	uint64_t before = p->head < 64 ? p->head : 64;
-	got.p = (const char *)got.p - before;
-	got.n += before;
+	struct dif_bytes got = around(p->got, p);
 	for (size_t i = 0; i < DIF_LEN(marks); i++) {
-		if (contains(got, marks[i].mark) && !contains(want, marks[i].mark)) {
+		if (count(got, marks[i].mark) > 0 && count(p->want, marks[i].mark) == 0) {
 			set(to, marks[i].cause, marks[i].feature);
 			return true;
 		}
@@ -302,13 +307,14 @@ typedef void change(struct dif_bytes in, struct writer *w);
 static const struct {
 	change *want, *got;
 	const char *cause, *feature;
+	bool shorter; /* such a change makes it so */
 } changes[] = {
-	{without_cr, without_cr, "line endings changed", "text conversion at the edge"},
-	{as_utf8, as_is, "charset changed", CHARSET},
-	{as_is, as_utf8, "charset changed", CHARSET},
-	{without_space, without_space, "whitespace changed", MINIFY},
-	{squeezed, squeezed, "minified", MINIFY},
-	{https_only, as_is, "addresses rewritten", "Cloudflare Automatic HTTPS Rewrites"},
+	{without_cr, without_cr, "line endings changed", "text conversion at the edge", false},
+	{as_utf8, as_is, "charset changed", CHARSET, false},
+	{as_is, as_utf8, "charset changed", CHARSET, false},
+	{without_space, without_space, "whitespace changed", MINIFY, false},
+	{squeezed, squeezed, "minified", MINIFY, true},
+	{https_only, as_is, "addresses rewritten", "Cloudflare Automatic HTTPS Rewrites", false},
 };
 
 static bool by_change(const struct pair *p, struct edge_cause *to)
@@ -317,6 +323,9 @@ static bool by_change(const struct pair *p, struct edge_cause *to)
 	struct writer b = {.p = malloc((size_t)(2 * p->got.n + 1))};
 	bool found = false;
 	for (size_t i = 0; a.p != NULL && b.p != NULL && i < DIF_LEN(changes) && !found; i++) {
+		if (changes[i].shorter && p->got.n >= p->want.n) {
+			continue;
+		}
 		a.n = b.n = 0;
 		changes[i].want(p->want, &a);
 		changes[i].got(p->got, &b);
@@ -333,9 +342,9 @@ static bool by_change(const struct pair *p, struct edge_cause *to)
 static void by_shape(const struct pair *p, struct edge_cause *to)
 {
 	struct dif_bytes got = middle(p->got, p), want = middle(p->want, p);
-	if (contains(got, "<script") && !contains(want, "<script")) {
+	if (count(around(p->got, p), "<script") > count(around(p->want, p), "<script")) {
 		set(to, "script injected", SCRIPTS);
-	} else if (want.n == 0 && contains(got, "<!--")) {
+	} else if (want.n == 0 && count(around(p->got, p), "<!--") > 0) {
 		set(to, "comment added", "what signs or times pages: server modules, page caches");
 	} else if (want.n == 0) {
 		set(to, "bytes inserted", "edge functions and page rules that rewrite bodies");
