@@ -232,6 +232,10 @@ static bool bind_all(struct dif_config *c, struct dif_error *err)
 	for (const struct dif_ini_entry *e = c->entries; e != NULL; last = e, e = e->next) {
 		n += last == NULL || strcmp(last->section, e->section) != 0;
 	}
+	if (!bind(c, "health", "health", &c->health, err) ||
+	    !bind(c, "failover", "failover", &c->failover, err)) {
+		return false;
+	}
 	uint32_t more = n + DIF_CONFIG_ROOM;
 	c->sources = dif_arena_alloc(&c->arena, n * sizeof *c->sources);
 	c->stores = dif_arena_alloc(&c->arena, more * sizeof *c->stores);

@@ -35,9 +35,36 @@ struct dif_cdn_config {
 
 struct dif_steering_config {
 	const char *name, *section, *plugin;
-	const char *record; /* the name that readers ask for, "www.prep.example" */
-	const char *type;   /* "A", "AAAA", "CNAME" */
-	int64_t ttl;        /* ms, whole seconds */
+	const char *record;         /* the name that readers ask for, "www.prep.example" */
+	const char *type;           /* "A", "AAAA", "CNAME" */
+	int64_t ttl;                /* ms, whole seconds */
+	const char *after;          /* as written; read command */
+	const char *const *command; /* NULL-terminated, an absolute path first; NULL: none */
+};
+
+#define DIF_REFERENCES_MAX 4
+
+/* [health]: how often readers' addresses are tried, and what counts (flow/health, flow/prober). */
+struct dif_health_config {
+	int64_t interval, fast, timeout;               /* ms */
+	int64_t jitter;                                /* percent of the interval, either way */
+	int64_t fall, rise;                            /* in a row */
+	int64_t fall_time, rise_time, rise_max, stale; /* ms */
+	int64_t shaky;                                 /* percent of the last 20 */
+	const char *references;                        /* as written; read reference */
+	const char *reference[DIF_REFERENCES_MAX];
+	uint32_t nreferences;
+};
+
+/* [failover]: what may be done about it (flow/failover). */
+struct dif_failover_config {
+	int64_t minimum;                  /* destinations that stay in the route */
+	int64_t panic;                    /* percent of those in the route */
+	int64_t hold, hold_max, fresh;    /* ms */
+	int64_t moves;                    /* within an hour */
+	uint32_t failback;                /* by itself */
+	int64_t failback_time, step_time; /* ms */
+	int64_t step;                     /* percent of its weight */
 };
 
 struct dif_lease_config {
@@ -74,6 +101,8 @@ struct dif_config {
 	uint32_t profile; /* enum dif_profile */
 	int64_t memory;   /* budget of body buffers, bytes */
 	struct dif_limits limits;
+	struct dif_health_config health;
+	struct dif_failover_config failover;
 	struct dif_source_config *sources;
 	struct dif_store_config *stores;
 	struct dif_cdn_config *cdns;
@@ -95,7 +124,7 @@ struct dif_config *dif_config_load_some(const char *file, const char *const *nam
 void dif_config_free(struct dif_config *c);
 bool dif_config_check_unused(const struct dif_config *c, struct dif_error *err);
 /* Option rows by section kind ("agent", "source", "store", "cdn", "destination", "steering",
- * "lease", "class") for help, manual and example files. */
+ * "lease", "class", "health", "failover") for help, manual and example files. */
 const struct dif_option *dif_config_rows(const char *kind, uint32_t *n);
 /* Where plug-ins are when nobody says: plugins.d beside the program, else the system's. */
 const char *dif_config_default_plugins(void);

@@ -6,6 +6,7 @@
 #include "flow/config_private.h"
 
 #define NAME_MAX_BYTES 64
+#define AFTER_WORDS 64
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 /* --- sections --- */
@@ -29,15 +30,22 @@ static bool check_name(const struct dif_config *c, const struct dif_ini_entry *e
 	return true;
 }
 
+/* There is one of it, so it has no name. */
+static bool is_single(const char *section)
+{
+	return strcmp(section, "agent") == 0 || strcmp(section, "health") == 0 ||
+	       strcmp(section, "failover") == 0;
+}
+
 static bool check_section(const struct dif_config *c, const struct dif_ini_entry *e,
                           struct dif_error *err)
 {
 	size_t n = strcspn(e->section, " ");
 	const char *name = e->section + n + (e->section[n] == ' ');
-	if (strcmp(e->section, "agent") == 0) {
+	if (is_single(e->section)) {
 		return strcmp(e->file, c->file) == 0 ||
-		       dif_config_refuse(c, e->section, NULL, err,
-		                         "section [agent] belongs into '%s'", c->file);
+		       dif_config_refuse(c, e->section, NULL, err, "section [%s] belongs into '%s'",
+		                         e->section, c->file);
 	}
 	char kind[16] = "";
 	if (n < sizeof kind) {
@@ -45,11 +53,12 @@ static bool check_section(const struct dif_config *c, const struct dif_ini_entry
 		kind[n] = '\0';
 	}
 	uint32_t rows = 0;
-	if (strcmp(kind, "agent") == 0 || dif_config_rows(kind, &rows) == NULL) {
+	if (is_single(kind) || dif_config_rows(kind, &rows) == NULL) {
 		return dif_config_refuse(c, e->section, NULL, err,
 		                         "unknown section [%.100s]; known are [agent], [source "
 		                         "NAME], [store NAME], [cdn NAME], [destination NAME], "
-		                         "[steering NAME], [lease NAME], [class NAME]",
+		                         "[steering NAME], [lease NAME], [class NAME], [health], "
+		                         "[failover]",
 		                         e->section);
 	}
 	return check_name(c, e, name, err);
@@ -333,6 +342,70 @@ static bool check_steering(const struct dif_config *c, struct dif_error *err)
 	                                  "no destination has a target or public_url to lead to");
 }
 
+/* --- health and failover --- */
+
+/* Splits text at blanks into to, which has room for max words and a NULL; how many there are. */
+static uint32_t split(struct dif_config *c, const char *text, const char **to, uint32_t max)
+{
+	uint32_t n = 0;
+	for (text += strspn(text, " \t"); *text != '\0'; n++) {
+		size_t len = strcspn(text, " \t");
+		if (n < max) {
+			to[n] = dif_arena_fmt(&c->arena, "%.*s", (int)len, text);
+		}
+		text += len + strspn(text + len, " \t");
+	}
+	to[n < max ? n : max] = NULL;
+	return n;
+}
+
+static bool check_health(struct dif_config *c, struct dif_error *err)
+{
+	struct dif_health_config *h = &c->health;
+	const char *words[DIF_REFERENCES_MAX + 1] = {NULL};
+	uint32_t n = h->references != NULL ? split(c, h->references, words, DIF_REFERENCES_MAX) : 0;
+	if (n > DIF_REFERENCES_MAX) {
+		return dif_config_refuse(c, "health", "references", err,
+		                         "could not use option 'references': there are over %d",
+		                         DIF_REFERENCES_MAX);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		if ((strncmp(words[i], "https://", 8) != 0 &&
+		     strncmp(words[i], "http://", 7) != 0) ||
+		    !is_public_url_safe(words[i])) {
+			return dif_config_refuse(
+				c, "health", "references", err,
+				"could not use option 'references': '%.200s' is no "
+				"https:// address",
+				words[i]);
+		}
+		h->reference[h->nreferences++] = words[i];
+	}
+	if (h->rise_time > h->rise_max) {
+		return dif_config_refuse(c, "health", NULL, err, "rise_time is more than rise_max");
+	}
+	return c->failover.hold <= c->failover.hold_max ||
+	       dif_config_refuse(c, "failover", NULL, err, "hold is more than hold_max");
+}
+
+/* Splits `after` into command. */
+static bool check_after(struct dif_config *c, struct dif_steering_config *s, struct dif_error *err)
+{
+	const char **words = dif_arena_alloc(&c->arena, (AFTER_WORDS + 1) * sizeof *words);
+	if (s->after == NULL || words == NULL) {
+		return true;
+	}
+	uint32_t n = split(c, s->after, words, AFTER_WORDS);
+	if (n == 0 || n > AFTER_WORDS || words[0][0] != '/') {
+		return dif_config_refuse(c, s->section, "after", err,
+		                         "could not use option 'after': it is a program's absolute "
+		                         "path and at most %d words behind it",
+		                         AFTER_WORDS - 1);
+	}
+	s->command = words;
+	return true;
+}
+
 bool dif_config_check(struct dif_config *c, struct dif_error *err)
 {
 	if (c->ndestinations == 0) {
@@ -349,6 +422,11 @@ bool dif_config_check(struct dif_config *c, struct dif_error *err)
 			return false;
 		}
 	}
+	for (uint32_t i = 0; i < c->nsteerings; i++) {
+		if (!check_after(c, &c->steerings[i], err)) {
+			return false;
+		}
+	}
 	return check_overlap(c, err) && check_classes(c, err) && check_limits(c, err) &&
-	       check_steering(c, err);
+	       check_steering(c, err) && check_health(c, err);
 }

@@ -6,7 +6,8 @@
 #define MIB (1LL << 20)
 #define GIB (1LL << 30)
 #define SECOND 1000LL
-#define HOUR (3600 * SECOND)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
 #define AT(member) .offset = offsetof(struct dif_config_agent, member)
@@ -201,6 +202,177 @@ static const struct dif_option steering_rows[] = {
          AT(ttl),
          .help = "How long resolvers may keep an answer. Readers follow a change after this "
                  "time."},
+	{.name = "after",
+         .type = DIF_STRING,
+         .min = 2,
+         .max = 4096,
+         AT(after),
+         .help = "Program to run when a changed route stands there and was read back: its absolute "
+                 "path and words, with blanks between them. No shell reads it."},
+};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct dif_health_config, member)
+static const struct dif_option health_rows[] = {
+	{.name = "interval",
+         .def = "5s",
+         .type = DIF_DURATION,
+         .min = 100,
+         .max = 10 * MINUTE,
+         AT(interval),
+         .help = "How often each destination is looked at as a reader sees it."},
+	{.name = "jitter",
+         .def = "20",
+         .type = DIF_INT,
+         .max = 50,
+         AT(jitter),
+         .help = "Percent by which the time between two looks is made longer or shorter by "
+                 "chance."},
+	{.name = "fast",
+         .def = "1s",
+         .type = DIF_DURATION,
+         .min = 50,
+         .max = 10 * MINUTE,
+         AT(fast),
+         .help = "The same while a destination is in doubt."},
+	{.name = "timeout",
+         .def = "3s",
+         .type = DIF_DURATION,
+         .min = 50,
+         .max = MINUTE,
+         AT(timeout),
+         .help = "How long one look may take before it counts as failed."},
+	{.name = "fall",
+         .def = "3",
+         .type = DIF_INT,
+         .min = 1,
+         .max = 100,
+         AT(fall),
+         .help = "Failed looks in a row after which a destination is down."},
+	{.name = "fall_time",
+         .def = "12s",
+         .type = DIF_DURATION,
+         .max = 10 * MINUTE,
+         AT(fall_time),
+         .help = "How long they must have gone on at least."},
+	{.name = "rise",
+         .def = "6",
+         .type = DIF_INT,
+         .min = 1,
+         .max = 100,
+         AT(rise),
+         .help = "Good looks in a row, the last of them at the current cut, after which it is "
+                 "healthy again."},
+	{.name = "rise_time",
+         .def = "60s",
+         .type = DIF_DURATION,
+         .max = HOUR,
+         AT(rise_time),
+         .help = "How long they must have gone on at least. Doubles with each further fall within "
+                 "an hour."},
+	{.name = "rise_max",
+         .def = "30min",
+         .type = DIF_DURATION,
+         .max = DAY,
+         AT(rise_max),
+         .help = "The most that rise_time doubles to."},
+	{.name = "stale",
+         .def = "60s",
+         .type = DIF_DURATION,
+         .max = HOUR,
+         AT(stale),
+         .help = "How long a destination may show an older cut than another one does before it "
+                 "counts as stale."},
+	{.name = "shaky",
+         .def = "50",
+         .type = DIF_INT,
+         .min = 1,
+         .max = 100,
+         AT(shaky),
+         .help = "Percent of failed looks among the last 20 from which on a destination is down, "
+                 "though never so many in a row; half of it makes it degraded."},
+	{.name = "references",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 4096,
+         AT(references),
+         .help = "Two addresses of others (https), with a blank between them, that answer when our "
+                 "own network is well. Where none of them answers, nothing is moved."},
+};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct dif_failover_config, member)
+static const struct dif_option failover_rows[] = {
+	{.name = "minimum",
+         .def = "1",
+         .type = DIF_INT,
+         .min = 1,
+         .max = 100,
+         AT(minimum),
+         .help = "A destination leaves the route only where at least so many good ones stay in "
+                 "it."},
+	{.name = "panic",
+         .def = "50",
+         .type = DIF_INT,
+         .min = 1,
+         .max = 100,
+         AT(panic),
+         .help = "Percent of the destinations in the route, two at least, that look down at once "
+                 "when it must be our own fault: nothing is moved, unless the references answer."},
+	{.name = "hold",
+         .def = "300s",
+         .type = DIF_DURATION,
+         .max = DAY,
+         AT(hold),
+         .help = "How long after a move nothing returns. Doubles with each further move within an "
+                 "hour."},
+	{.name = "hold_max",
+         .def = "1800s",
+         .type = DIF_DURATION,
+         .max = DAY,
+         AT(hold_max),
+         .help = "The most that hold doubles to."},
+	{.name = "moves",
+         .def = "4",
+         .type = DIF_INT,
+         .min = 1,
+         .max = 60,
+         AT(moves),
+         .help = "Moves within an hour, after which the route stays as it is and a warning is "
+                 "given."},
+	{.name = "fresh",
+         .def = "60s",
+         .type = DIF_DURATION,
+         .min = 100,
+         .max = HOUR,
+         AT(fresh),
+         .help = "Readers are sent only where the last good look is no older than this."},
+	{.name = "failback",
+         .def = "yes",
+         .type = DIF_BOOL,
+         AT(failback),
+         .help = "Whether what was taken out returns by itself. no: difusor undrain brings it "
+                 "back."},
+	{.name = "failback_time",
+         .def = "900s",
+         .type = DIF_DURATION,
+         .max = DAY,
+         AT(failback_time),
+         .help = "How long it must have been healthy before."},
+	{.name = "step",
+         .def = "25",
+         .type = DIF_INT,
+         .min = 1,
+         .max = 100,
+         AT(step),
+         .help = "Percent of its weight that a destination returns with, and that is added each "
+                 "time."},
+	{.name = "step_time",
+         .def = "60s",
+         .type = DIF_DURATION,
+         .max = HOUR,
+         AT(step_time),
+         .help = "How long each step of a return takes."},
 };
 #undef AT
 
@@ -361,6 +533,8 @@ const struct dif_option *dif_config_rows(const char *kind, uint32_t *n)
 		{"lease", lease_rows, DIF_LEN(lease_rows)},
 		{"destination", destination_rows, DIF_LEN(destination_rows)},
 		{"class", class_rows, DIF_LEN(class_rows)},
+		{"health", health_rows, DIF_LEN(health_rows)},
+		{"failover", failover_rows, DIF_LEN(failover_rows)},
 	};
 	for (size_t i = 0; i < DIF_LEN(all); i++) {
 		if (strcmp(all[i].kind, kind) == 0) {

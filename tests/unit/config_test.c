@@ -192,6 +192,39 @@ TEST(cdns_steering_and_lease_are_bound)
 	assert_int_equal(config->leases[0].ttl, 15000);
 }
 
+TEST(health_and_failover_are_bound_and_checked)
+{
+	UNUSED_STATE;
+	struct dif_config *c = load(STORE DEST);
+	assert_int_equal(c->health.interval, 5000);
+	assert_int_equal(c->health.fall_time, 12000);
+	assert_int_equal(c->health.nreferences, 0);
+	assert_int_equal(c->failover.hold, 300000);
+	assert_int_equal(c->failover.moves, 4);
+	assert_int_equal(c->failover.failback, 1);
+	c = load(STORE DEST "prefix = a/\n[health]\ninterval = 2s\nreferences = https://a.example/ "
+	                    "https://b.example/x\n[failover]\nfailback = no\nminimum = 2\n"
+	                    "[steering s]\nplugin = x\nrecord = www.example\n"
+	                    "after = /bin/true --fast  now\n"
+	                    "[destination b]\nstore = a\nprefix = b/\ntarget = b.example\n");
+	assert_int_equal(c->health.interval, 2000);
+	assert_int_equal(c->health.nreferences, 2);
+	assert_string_equal(c->health.reference[1], "https://b.example/x");
+	assert_int_equal(c->failover.failback, 0);
+	assert_int_equal(c->failover.minimum, 2);
+	assert_string_equal(c->steerings[0].command[0], "/bin/true");
+	assert_string_equal(c->steerings[0].command[2], "now");
+	assert_null(c->steerings[0].command[3]);
+	bad(STORE DEST "[health]\nreferences = http://a.example/\n", "is no https:// address");
+	bad(STORE DEST "[health]\nreferences = ftp://a.example/\n", "is no https:// address");
+	bad(STORE DEST "[health]\nrise_time = 2h\n", "0ms to 1h");
+	bad(STORE DEST "[health]\nrise_time = 50min\n", "rise_time is more than rise_max");
+	bad(STORE DEST "[failover]\nhold = 1h\n", "hold is more than hold_max");
+	bad(STORE DEST "[steering s]\nplugin = x\nrecord = w\nafter = true\n",
+	    "it is a program's absolute path");
+	bad(STORE DEST "[health x]\nrise = 3\n", "unknown section [health x]");
+}
+
 TEST(what_readers_are_led_to_is_checked)
 {
 	UNUSED_STATE;
@@ -372,8 +405,8 @@ TEST(a_plugins_folder_that_is_named_must_be_there)
 TEST(rows_exist_for_every_kind_and_their_defaults_hold)
 {
 	UNUSED_STATE;
-	static const char *const kinds[] = {"agent",       "source",   "store", "cdn",
-	                                    "destination", "steering", "lease", "class"};
+	static const char *const kinds[] = {"agent",    "source", "store", "cdn",    "destination",
+	                                    "steering", "lease",  "class", "health", "failover"};
 	uint32_t n = 1;
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		const struct dif_option *rows = dif_config_rows(kinds[i], &n);
@@ -396,6 +429,7 @@ int main(void)
 		T(everything_can_be_said),
 		T(unknown_sections_and_keys_name_file_and_line),
 		T(cdns_steering_and_lease_are_bound),
+		T(health_and_failover_are_bound_and_checked),
 		T(what_readers_are_led_to_is_checked),
 		T(what_is_missing_is_named),
 		T(values_out_of_range_are_refused),
