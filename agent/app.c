@@ -631,12 +631,6 @@ static void release(struct app *a)
 	free(a->alone);
 }
 
-static int fail(const struct dif_error *err)
-{
-	dif_log(DIF_LOG_ERROR, "start", "reason=%s", dif_q(err->text));
-	return err->exit != 0 ? err->exit : DIF_EXIT_OTHER;
-}
-
 static int run(const struct dif_args *args)
 {
 	struct app a = {0};
@@ -644,7 +638,7 @@ static int run(const struct dif_args *args)
 	int code = DIF_EXIT_OK;
 	a.setup = dif_setup_open(args->config, DIF_SETUP_OWN, &err);
 	if (a.setup == NULL) {
-		return fail(&err);
+		return dif_cli_fail(&err);
 	}
 	for (uint32_t i = 0; i < a.setup->config->ndestinations; i++) {
 		dif_destination_load(&a.setup->destinations[i], a.setup->state);
@@ -653,12 +647,12 @@ static int run(const struct dif_args *args)
 		dif_error_exit(&err, DIF_EXIT_CONFIG, DIF_PERMANENT,
 		               "could not run with '%s': it has no [source NAME] section",
 		               args->config);
-		code = fail(&err);
+		code = dif_cli_fail(&err);
 	} else if (!allocate(&a)) {
 		dif_error_set(&err, DIF_TRANSIENT, "could not start the agent: out of memory");
-		code = fail(&err);
+		code = dif_cli_fail(&err);
 	} else if (!start_sources(&a, &err)) {
-		code = fail(&err);
+		code = dif_cli_fail(&err);
 	} else {
 		start_handles(&a);
 		dif_log(DIF_LOG_INFO, "started", "state=%s profile=%s destinations=%u sources=%u",
@@ -683,5 +677,6 @@ const struct dif_verb_row dif_verb_run = {
 	.text = "Ends on SIGTERM or SIGINT after what is in flight; a second signal ends it at\n"
 		"once, and the next start makes good what was in flight. While it runs,\n"
 		"'difusor publish' hands its file to it.",
+	.log = "info",
 	.run = run,
 };

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -243,5 +244,18 @@ const char *dif_amount(char to[DIF_DATE_MAX], uint64_t bytes)
 		i++;
 	}
 	snprintf(to, DIF_DATE_MAX, "%.1f %s", v, units[i]);
+	return to;
+}
+
+const char *dif_count(char to[DIF_DATE_MAX], uint64_t n, const char *what)
+{
+	size_t length = strlen(what);
+	bool is_y = length > 0 && what[length - 1] == 'y';
+	if (n == 1) {
+		snprintf(to, DIF_DATE_MAX, "1 %s", what);
+	} else {
+		snprintf(to, DIF_DATE_MAX, "%" PRIu64 " %.*s%s", n, (int)(length - is_y), what,
+		         is_y ? "ies" : "s");
+	}
 	return to;
 }

@@ -15,6 +15,8 @@ const char *dif_date(char to[DIF_DATE_MAX], enum dif_date format, int64_t second
 int64_t dif_undate(const char *s);
 /* "1.2 s", "340 ms", "3 min 20 s": for people. */
 const char *dif_span(char to[DIF_DATE_MAX], int64_t ms);
+/* "1 object", "2 objects", "2 entries": for people. what is singular. */
+const char *dif_count(char to[DIF_DATE_MAX], uint64_t n, const char *what);
 /* "81.4 MB" (powers of ten, as clouds bill): for people. */
 const char *dif_amount(char to[DIF_DATE_MAX], uint64_t bytes);
 

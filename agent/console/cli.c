@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "host/secret.h"
 
 #define DEFAULT_CONFIG "/etc/difusor/difusor.ini"
 
@@ -19,7 +20,7 @@ const struct dif_cli_option dif_cli_common[] = {
 	[CONFIG] = {"--config", 'c', "FILE", "the configuration; default " DEFAULT_CONFIG},
 	[JSON] = {"--json", '\0', NULL, "JSON on standard output instead of text"},
 	[LOG] = {"--log", '\0', "LEVEL",
-                 "debug, info, warning, error or off, on standard error; default warning"},
+                 "debug, info, warning, error or off; default warning (run: info, check: error)"},
 	[HELP] = {"--help", 'h', NULL, "this help"},
 };
 const uint32_t dif_cli_ncommon = DIF_LEN(dif_cli_common);
@@ -62,7 +63,10 @@ bool dif_cli_has_no_config(const struct dif_args *args)
 
 int dif_cli_fail(const struct dif_error *err)
 {
-	fprintf(stderr, "difusor: %s\n", err->text);
+	char text[sizeof err->text];
+	memcpy(text, err->text, sizeof text);
+	dif_secret_redact(text);
+	fprintf(stderr, "difusor: %s\n", text);
 	return err->exit != 0 ? err->exit : DIF_EXIT_OTHER;
 }
 
@@ -123,9 +127,9 @@ static int take_option(struct parsing *p, char **word, int left)
 static bool set_log(struct parsing *p)
 {
 	static const char *const names[] = {"debug", "info", "warning", "error", "off"};
-	const char *want = p->common[LOG] != NULL           ? p->common[LOG]
-	                   : p->args->verb == &dif_verb_run ? "info"
-	                                                    : "warning";
+	const char *want = p->common[LOG] != NULL       ? p->common[LOG]
+	                   : p->args->verb->log != NULL ? p->args->verb->log
+	                                                : "warning";
 	for (uint32_t i = 0; i < DIF_LEN(names); i++) {
 		if (strcmp(names[i], want) == 0) {
 			dif_log_level((enum dif_log_level)i);

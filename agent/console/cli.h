@@ -37,6 +37,7 @@ struct dif_verb_row {
 	const struct dif_cli_option *options;
 	uint32_t noptions;
 	bool no_config;                          /* takes no --config */
+	const char *log;                         /* default of --log; NULL: warning */
 	int (*run)(const struct dif_args *args); /* exit code */
 };
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "console/cli.h"
 
 #define BAR 24 /* characters */
 
@@ -36,12 +37,12 @@ void dif_report_print(struct dif_buf *out)
 static void plan_line(struct dif_buf *out, const struct dif_delivery *d)
 {
 	const struct dif_delivery_counts *c = dif_delivery_counts(d);
-	char bytes[DIF_DATE_MAX];
+	char bytes[DIF_DATE_MAX], objects[DIF_DATE_MAX];
 	dif_buf_fmt(out,
-	            "would put %" PRIu64 " objects (%s), delete %" PRIu64 " now and %" PRIu64
+	            "would put %s (%s), delete %" PRIu64 " now and %" PRIu64
 	            " later, leave %" PRIu64 " unchanged and %" PRIu64 " foreign\n",
-	            c->puts_of, dif_amount(bytes, c->put_bytes_of), c->removed, c->remove_later,
-	            c->skipped, c->foreign);
+	            dif_count(objects, c->puts_of, "object"), dif_amount(bytes, c->put_bytes_of),
+	            c->removed, c->remove_later, c->skipped, c->foreign);
 }
 
 static void done_line(struct dif_buf *out, const struct dif_delivery *d)
@@ -69,9 +70,6 @@ void dif_report_deliveries(struct dif_buf *out, const struct dif_publication *p,
 		const struct dif_error *err = dif_delivery_error(d);
 		dif_buf_fmt(out, "%-16s %-10s ", dif_delivery_to(d)->config->name,
 		            dry_run ? "dry run" : dif_delivery_state(d));
-		if (err->cls != DIF_OK) {
-			dif_buf_fmt(out, "%s; ", err->text);
-		}
 		if (dry_run && err->cls == DIF_OK) {
 			plan_line(out, d);
 		} else {
@@ -83,6 +81,22 @@ void dif_report_deliveries(struct dif_buf *out, const struct dif_publication *p,
 			            "writes: only one agent may publish to it\n",
 			            "", "warning");
 		}
+	}
+}
+
+void dif_report_failures(const struct dif_publication *p, const struct dif_error *err)
+{
+	uint32_t told = 0;
+	fflush(stdout); /* the table is read first */
+	for (uint32_t i = 0; p != NULL && i < dif_publication_count(p); i++) {
+		const struct dif_error *e = dif_delivery_error(dif_publication_at(p, i));
+		if (e->cls != DIF_OK) {
+			dif_cli_fail(e);
+			told++;
+		}
+	}
+	if (told == 0 && err->cls != DIF_OK) {
+		dif_cli_fail(err);
 	}
 }
 

@@ -12,6 +12,9 @@
 char *dif_report_sidecar(const char *file, const char *given);
 /* One line per destination. */
 void dif_report_deliveries(struct dif_buf *out, const struct dif_publication *p, bool dry_run);
+/* What failed, a sentence for each destination on standard error; where there was no publication
+ * (p NULL), or it is none of them, err. */
+void dif_report_failures(const struct dif_publication *p, const struct dif_error *err);
 void dif_report_json(struct dif_json *j, const struct dif_publication *p);
 void dif_report_order_json(struct dif_json *j, const struct dif_order *order);
 /* What is going on now, for dif_progress_draw. */

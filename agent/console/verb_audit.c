@@ -84,7 +84,7 @@ static void on_progress(void *data, uint64_t objects, uint64_t of)
 
 static void tell(struct auditing *a, const struct dif_audit_counts *c, const struct dif_error *err)
 {
-	char bytes[DIF_DATE_MAX];
+	char bytes[DIF_DATE_MAX], objects[DIF_DATE_MAX], differences[DIF_DATE_MAX];
 	if (a->args->json) {
 		dif_json_close(&a->j, ']');
 		dif_json_int(&a->j, "objects", (int64_t)c->objects);
@@ -97,9 +97,9 @@ static void tell(struct auditing *a, const struct dif_audit_counts *c, const str
 	} else if (err->cls != DIF_OK) {
 		dif_buf_fmt(&a->out, "%-16s not audited: %s\n", name_of(a), err->text);
 	} else {
-		dif_buf_fmt(&a->out,
-		            "%-16s %" PRIu64 " objects, %s read back, %" PRIu64 " differences\n",
-		            name_of(a), c->objects, dif_amount(bytes, c->bytes), c->findings);
+		dif_buf_fmt(&a->out, "%-16s %s, %s read back, %s\n", name_of(a),
+		            dif_count(objects, c->objects, "object"), dif_amount(bytes, c->bytes),
+		            dif_count(differences, c->findings, "difference"));
 	}
 }
 
@@ -147,10 +147,18 @@ static void on_repaired(void *data, int code, const struct dif_error *err,
 		dif_json_close(&a->j, '}');
 		return;
 	}
-	dif_buf_fmt(&a->out, "repair of %" PRIu32 " objects: %s\n", a->doubted,
-	            code == DIF_EXIT_OK ? "done" : err->text);
+	char objects[DIF_DATE_MAX];
+	dif_buf_fmt(&a->out, "repair of %s: %s\n", dif_count(objects, a->doubted, "object"),
+	            code == DIF_EXIT_OK ? "done"
+	            : p != NULL         ? "not everywhere"
+	                                : err->text);
 	if (p != NULL) {
 		dif_report_deliveries(&a->out, p, false);
+		dif_report_print(&a->out);
+		dif_buf_init(&a->out, DIF_REPORT_MAX);
+		if (code != DIF_EXIT_OK && code != DIF_EXIT_NOTHING_NEW) {
+			dif_report_failures(p, err);
+		}
 	}
 }
 

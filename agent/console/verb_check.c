@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "console/cli.h"
 #include "console/report.h"
 #include "flow/check.h"
@@ -44,11 +45,11 @@ static void on_done(void *data)
 static void tell_configuration(struct checking *c)
 {
 	const struct dif_config *config = c->setup->config;
-	char text[1024];
-	snprintf(text, sizeof text,
-	         "profile %s, state %s, %" PRIu32 " sources, %" PRIu32 " destinations",
+	char text[1024], from[DIF_DATE_MAX], to[DIF_DATE_MAX];
+	snprintf(text, sizeof text, "profile %s, state %s, %s, %s",
 	         config->profile == DIF_REHEARSAL ? "rehearsal" : "production", config->state,
-	         config->nsources, config->ndestinations);
+	         dif_count(from, config->nsources, "source"),
+	         dif_count(to, config->ndestinations, "destination"));
 	on_point(c,
 	         &(struct dif_check_point){"agent", config->file, "configuration", DIF_GO, text});
 	for (const struct dif_loaded *l = c->setup->loader.all; l != NULL; l = l->next) {
@@ -124,8 +125,10 @@ static void tell_verdict(struct checking *c)
 		dif_buf_fmt(&c->out, "\n");
 		return;
 	}
-	dif_buf_fmt(&c->out, "\n%s: %" PRIu32 " go, %" PRIu32 " warnings, %" PRIu32 " no-go\n",
-	            bad == 0 ? "go" : "NO-GO", c->counts[DIF_GO], c->counts[DIF_WARNING], bad);
+	char warnings[DIF_DATE_MAX];
+	dif_buf_fmt(&c->out, "\n%s: %" PRIu32 " go, %s, %" PRIu32 " no-go\n",
+	            bad == 0 ? "go" : "NO-GO", c->counts[DIF_GO],
+	            dif_count(warnings, c->counts[DIF_WARNING], "warning"), bad);
 }
 
 static int run(const struct dif_args *args)
@@ -168,5 +171,6 @@ const struct dif_verb_row dif_verb_check = {
 		"objects and one of 4 MiB are put below .difusor/ and removed again, to prove\n"
 		"what it may and how fast. A question takes 10 s at most. Exit 8 where a point\n"
 		"is no-go.",
+	.log = "error", /* the points say it */
 	.run = run,
 };

@@ -30,12 +30,13 @@ struct printing {
 static void on_cut(void *data, const struct dif_cut *c)
 {
 	struct printing *p = data;
-	char when[DIF_DATE_MAX], bytes[DIF_DATE_MAX];
+	char when[DIF_DATE_MAX], bytes[DIF_DATE_MAX], entries[DIF_DATE_MAX];
 	p->n++;
 	if (!p->json) {
-		dif_buf_fmt(&p->out, "%s  %-10s %.12s  %9s  %6" PRIu32 " entries  %s%s%s%s\n",
+		dif_buf_fmt(&p->out, "%s  %-10s %.12s  %9s  %14s  %s%s%s%s\n",
 		            dif_date(when, DIF_DATE_ISO, c->seen / 1000), statuses[c->status],
-		            c->order.sha256, dif_amount(bytes, c->bytes), c->entries, c->name,
+		            c->order.sha256, dif_amount(bytes, c->bytes),
+		            dif_count(entries, c->entries, "entry"), c->name,
 		            c->reason != NULL && *c->reason ? " (" : "",
 		            c->reason != NULL ? c->reason : "",
 		            c->reason != NULL && *c->reason ? ")" : "");

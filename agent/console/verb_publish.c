@@ -75,9 +75,8 @@ static void print_text(const struct publishing *u, int code, const struct dif_er
 		dif_buf_fmt(&out, "done in %s\n", dif_span(took, dif_steady_ms() - u->began_ms));
 	}
 	dif_report_print(&out);
-	if (code != DIF_EXIT_OK && code != DIF_EXIT_NOTHING_NEW && err->cls != DIF_OK) {
-		fflush(stdout);
-		fprintf(stderr, "difusor: %s\n", err->text);
+	if (code != DIF_EXIT_OK && code != DIF_EXIT_NOTHING_NEW) {
+		dif_report_failures(p, err);
 	}
 }
 

@@ -56,7 +56,7 @@ static bool ingest(const struct dif_package *p, struct verifying *v)
 static void print(const struct dif_args *args, const struct dif_package *p, const char *sidecar)
 {
 	struct dif_buf out;
-	char packed[DIF_DATE_MAX], whole[DIF_DATE_MAX];
+	char packed[DIF_DATE_MAX], whole[DIF_DATE_MAX], entries[DIF_DATE_MAX];
 	dif_buf_init(&out, DIF_REPORT_MAX);
 	if (args->json) {
 		struct dif_json j;
@@ -77,10 +77,10 @@ static void print(const struct dif_args *args, const struct dif_package *p, cons
 		dif_json_close(&j, '}');
 		dif_buf_fmt(&out, "\n");
 	} else {
-		dif_buf_fmt(
-			&out, "%s: good%s\n  %s, %" PRIu32 " entries, %s unpacked\n  sha256 %s\n",
-			args->words[0], p->rehearsal ? " (a rehearsal: SIMULACRO.json)" : "",
-			dif_amount(packed, p->bytes), p->n, dif_amount(whole, p->total), p->sha256);
+		dif_buf_fmt(&out, "%s: good%s\n  %s, %s, %s unpacked\n  sha256 %s\n",
+		            args->words[0], p->rehearsal ? " (a rehearsal: SIMULACRO.json)" : "",
+		            dif_amount(packed, p->bytes), dif_count(entries, p->n, "entry"),
+		            dif_amount(whole, p->total), p->sha256);
 		dif_buf_fmt(&out,
 		            sidecar != NULL ? "  digest agrees with %s\n"
 		                            : "  no digest given%s: checked by CRC-32 only\n",

@@ -184,7 +184,8 @@ static void give_turn(struct dif_destination *to)
 
 static void finish(struct dif_delivery *d)
 {
-	dif_log(d->sm.state == DONE ? DIF_LOG_INFO : DIF_LOG_WARNING, "delivery",
+	/* Of a failure whoever asked for the delivery tells. */
+	dif_log(DIF_LOG_INFO, "delivery",
 	        "destination=%s state=%s cut=%.12s puts=%" PRIu64 " bytes=%" PRIu64
 	        " skipped=%" PRIu64 " removed=%" PRIu64 " reason=%s",
 	        dif_q(d->to->config->name), dif_sm_name(&d->sm), d->job.manifest->order.sha256,

@@ -1,6 +1,6 @@
 /* inbox - how `publish` hands a package to the agent that holds the state: files in STATE/inbox.
  *
- *   ID.zip      the package, copied in, durable; locked (flock) by the publisher as long as it waits
+ *   ID.zip      the package, copied in, durable; locked (flock) while its publisher waits
  *   ID.sha256   its side-car, where one was given
  *   ID.job      an INI with name and timeout; renamed into place last, so that a job is whole
  *   ID.result   the answer: exit code, place in time, sentence; renamed into place by the agent

@@ -2,9 +2,12 @@
 
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 
 #define HEAD_DEADLINE_MS 20000 /* a store that needs longer is not reached */
+#define EXAMPLES 3
+#define EXAMPLES_MAX 4096
 #define KEYS (DIF_RECONCILE_SAMPLE + 1)
 
 struct looking {
@@ -20,8 +23,9 @@ struct dif_reconcile {
 	void *data;
 	struct looking looks[KEYS];
 	uint32_t n, running;
-	uint32_t differ;
-	struct dif_error err; /* the first failure */
+	uint32_t differ, ndrifted;
+	struct dif_buf drifted; /* the first keys that are otherwise */
+	struct dif_error err;   /* the first failure */
 	char *marker, *index;
 };
 
@@ -30,6 +34,12 @@ static void end(struct dif_reconcile *r)
 	enum dif_reconciled what = r->err.cls != DIF_OK ? DIF_RECONCILED_UNREACHED
 	                           : r->differ > 0      ? DIF_RECONCILED_DIFFERS
 	                                                : DIF_RECONCILED_SAME;
+	if (r->ndrifted > 0) {
+		dif_log(DIF_LOG_WARNING, "drift", "destination=%s objects=%u examples=%s",
+		        dif_q(r->destination->config->name), r->ndrifted,
+		        dif_q(dif_buf_str(&r->drifted)));
+	}
+	dif_buf_fini(&r->drifted);
 	r->destination->busy = false;
 	r->done(r->data, what, &r->err);
 	free(r->marker);
@@ -56,8 +66,9 @@ static void judge(struct dif_reconcile *r, struct looking *l, const struct dif_o
 	}
 	r->differ++;
 	l->held->unknown = true;
-	dif_log(DIF_LOG_WARNING, "drift", "destination=%s object=%s",
-	        dif_q(r->destination->config->name), dif_q(l->held->key));
+	if (r->ndrifted++ < EXAMPLES) {
+		dif_buf_fmt(&r->drifted, "%s%s", r->ndrifted > 1 ? ", " : "", l->held->key);
+	}
 }
 
 static void on_head(void *data, const struct dif_outcome *out)
@@ -107,6 +118,7 @@ struct dif_reconcile *dif_reconcile_start(struct dif_destination *d, uint32_t tu
 	    asprintf(&r->index, "%sindex.html", d->config->prefix) == -1) {
 		abort(); /* a few bytes: the agent restarts and goes on */
 	}
+	dif_buf_init(&r->drifted, EXAMPLES_MAX);
 	r->destination = d;
 	r->done = done;
 	r->data = data;

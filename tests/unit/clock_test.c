@@ -101,6 +101,11 @@ TEST(spans_and_amounts_for_people)
 	assert_string_equal(dif_span(to, 90000000), "1 d 1 h");
 	assert_string_equal(dif_span(to, -5), "0 ms");
 	assert_string_equal(dif_amount(to, 0), "0 B");
+	assert_string_equal(dif_count(to, 0, "object"), "0 objects");
+	assert_string_equal(dif_count(to, 1, "entry"), "1 entry");
+	assert_string_equal(dif_count(to, 2, "entry"), "2 entries");
+	assert_string_equal(dif_count(to, UINT64_MAX, "difference"),
+	                    "18446744073709551615 differences");
 	assert_string_equal(dif_amount(to, 999), "999 B");
 	assert_string_equal(dif_amount(to, 81400000), "81.4 MB");
 	assert_string_equal(dif_amount(to, 999999), "1.0 MB");
