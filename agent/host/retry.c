@@ -67,6 +67,7 @@ void dif_pressure_init(struct dif_pressure *p, uint32_t window_max, double write
 		.halved_at = now - HALVE_EVERY,
 		.rate = writes_per_s,
 		.rate_at = now,
+		.allowance = 1, /* the first need not wait */
 		.tokens = TOKENS,
 		.breaker = DIF_CLOSED,
 		.bucket_at = now,

@@ -107,6 +107,18 @@ TEST(writes_keep_to_their_rate)
 	assert_in_range(started, 97, 101);
 }
 
+TEST(the_first_write_need_not_wait)
+{
+	UNUSED_STATE;
+	struct dif_pressure p;
+	int64_t wait;
+	dif_pressure_init(&p, 128, 0.08, 0);
+	assert_true(dif_pressure_may_start(&p, true, 0, &wait));
+	dif_pressure_started(&p, true, 0);
+	assert_false(dif_pressure_may_start(&p, true, 0, &wait));
+	assert_in_range(wait, 12500, 12501);
+}
+
 TEST(five_failures_in_a_row_open_the_breaker)
 {
 	UNUSED_STATE;
@@ -271,6 +283,7 @@ int main(void)
 		cmocka_unit_test(the_window_bounds_what_is_in_flight),
 		cmocka_unit_test(the_window_grows_when_used_and_halves_once_per_second),
 		cmocka_unit_test(writes_keep_to_their_rate),
+		cmocka_unit_test(the_first_write_need_not_wait),
 		cmocka_unit_test(five_failures_in_a_row_open_the_breaker),
 		cmocka_unit_test(half_of_twenty_within_thirty_seconds_open_it),
 		cmocka_unit_test(one_probe_at_a_time_and_three_close_it),
