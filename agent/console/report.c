@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "console/cli.h"
+#include "flow/freshness.h"
 
 #define BAR 24 /* characters */
 
@@ -167,5 +168,64 @@ void dif_report_progress(struct dif_buf *out, enum dif_cut_step step, uint64_t d
 		dif_buf_fmt(out, " %" PRIu64 "/%" PRIu64 " objects, %s of %s, %s\n", c->puts,
 		            c->puts_of, dif_amount(a, c->put_bytes), dif_amount(b, c->put_bytes_of),
 		            dif_delivery_state(d));
+	}
+}
+
+/* --- freshness --- */
+
+static void json_span(struct dif_json *j, const char *key, int64_t ms)
+{
+	if (ms >= 0) { /* else an end of it is not known */
+		dif_json_int(j, key, ms);
+	}
+}
+
+void dif_report_fresh_json(struct dif_json *j, const struct dif_setup *s, const char *sha256)
+{
+	dif_json_open(j, "freshness", '[');
+	for (uint32_t i = 0; s->state != NULL && i < s->config->ndestinations; i++) {
+		const char *name = s->config->destinations[i].name;
+		struct dif_freshness f;
+		struct dif_freshness_spans t;
+		if (!dif_freshness_get(s->state, name, sha256, &f)) {
+			continue;
+		}
+		dif_freshness_spans(&f, &t);
+		dif_json_open(j, NULL, '{');
+		dif_json_str(j, "destination", name);
+		dif_json_int(j, "noticed_ms", f.noticed);
+		dif_json_int(j, "arrived_ms", f.arrived);
+		dif_json_int(j, "put_ms", f.put);
+		dif_json_int(j, "visible_ms", f.visible);
+		json_span(j, "source_span_ms", t.source);
+		json_span(j, "us_span_ms", t.us);
+		json_span(j, "cdn_span_ms", t.cdn);
+		json_span(j, "whole_span_ms", t.whole);
+		dif_json_close(j, '}');
+	}
+	dif_json_close(j, ']');
+}
+
+static const char *span_or_none(char to[DIF_DATE_MAX], int64_t ms)
+{
+	return ms >= 0 ? dif_span(to, ms) : "-";
+}
+
+void dif_report_fresh(struct dif_buf *out, const struct dif_setup *s, const char *sha256)
+{
+	for (uint32_t i = 0; s->state != NULL && i < s->config->ndestinations; i++) {
+		const char *name = s->config->destinations[i].name;
+		char whole[DIF_DATE_MAX], source[DIF_DATE_MAX], us[DIF_DATE_MAX], cdn[DIF_DATE_MAX];
+		struct dif_freshness f;
+		struct dif_freshness_spans t;
+		if (!dif_freshness_get(s->state, name, sha256, &f)) {
+			continue;
+		}
+		dif_freshness_spans(&f, &t);
+		dif_buf_fmt(out, "    %-16s %s: source %s, us %s, CDN %s\n", name,
+		            f.visible > 0 ? dif_span(whole, t.whole > 0 ? t.whole : 0)
+		                          : "not seen yet",
+		            span_or_none(source, t.source), span_or_none(us, t.us),
+		            span_or_none(cdn, t.cdn));
 	}
 }

@@ -17,6 +17,10 @@ void dif_report_deliveries(struct dif_buf *out, const struct dif_publication *p,
 void dif_report_failures(const struct dif_publication *p, const struct dif_error *err);
 void dif_report_json(struct dif_json *j, const struct dif_publication *p);
 void dif_report_order_json(struct dif_json *j, const struct dif_order *order);
+/* `freshness`: an array with an object per destination that the cut was put to. */
+void dif_report_fresh_json(struct dif_json *j, const struct dif_setup *s, const char *sha256);
+/* The same for people, one line each, indented. */
+void dif_report_fresh(struct dif_buf *out, const struct dif_setup *s, const char *sha256);
 /* What is going on now, for dif_progress_draw. */
 void dif_report_progress(struct dif_buf *out, enum dif_cut_step step, uint64_t done, uint64_t of,
                          const struct dif_publication *p);

@@ -22,6 +22,7 @@ static const char *const statuses[] = {[DIF_CUT_ARCHIVED] = "archived",
 
 struct printing {
 	bool json;
+	const struct dif_setup *setup;
 	struct dif_buf out;
 	struct dif_json j;
 	uint32_t n;
@@ -40,6 +41,7 @@ static void on_cut(void *data, const struct dif_cut *c)
 		            c->reason != NULL && *c->reason ? " (" : "",
 		            c->reason != NULL ? c->reason : "",
 		            c->reason != NULL && *c->reason ? ")" : "");
+		dif_report_fresh(&p->out, p->setup, c->order.sha256);
 		return;
 	}
 	dif_json_open(&p->j, NULL, '{');
@@ -53,6 +55,7 @@ static void on_cut(void *data, const struct dif_cut *c)
 	dif_json_int(&p->j, "entries", c->entries);
 	dif_json_int(&p->j, "seen_ms", c->seen);
 	dif_json_int(&p->j, "published_ms", c->published);
+	dif_report_fresh_json(&p->j, p->setup, c->order.sha256);
 	dif_json_close(&p->j, '}');
 }
 
@@ -70,6 +73,7 @@ static int run(const struct dif_args *args)
 	if (s == NULL) {
 		return dif_cli_fail(&err);
 	}
+	p.setup = s;
 	dif_buf_init(&p.out, DIF_REPORT_MAX);
 	dif_json_begin(&p.j, &p.out);
 	if (p.json) {
@@ -93,7 +97,8 @@ const struct dif_verb_row dif_verb_history = {
 	.name = "history",
 	.words = "",
 	.what = "lists what was published, newest first",
-	.text = "",
+	.text = "Below each cut, per destination: how long it took from the source's notice to\n"
+		"the readers, and of that the download, our own work, and the CDN.\n",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

@@ -79,6 +79,7 @@ static void print_json(struct looking *l, struct dif_buf *out)
 		dif_report_order_json(&j, &l->live.order);
 		dif_json_str(&j, "name", l->live.name);
 		dif_json_int(&j, "age_ms", dif_wall_ms() - l->live.seen);
+		dif_report_fresh_json(&j, l->setup, l->live.order.sha256);
 	}
 	dif_json_open(&j, "sources", '[');
 	for (uint32_t i = 0; l->setup->state != NULL && i < config->nsources; i++) {

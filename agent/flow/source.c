@@ -200,6 +200,7 @@ static void announce(struct dif_source *s)
 	s->polled = dif_steady_ms();
 	s->rereads = 0;
 	dif_sm_move(&s->sm, HANDED);
+	source_tell_arrival(s);
 	struct dif_arrival a = {.file = s->file,
 	                        .digest = s->digest != NULL ? s->side_file : NULL,
 	                        .name = last_part(s->now.key),
@@ -461,6 +462,7 @@ static void on_looked(struct dif_source *s, const struct dif_error *err)
 		rest(s);
 		return;
 	}
+	source_notice(s);
 	free(s->side_key);
 	free(s->digest);
 	s->side_key = s->digest = NULL;
@@ -497,6 +499,7 @@ static void release_all(struct dif_source *s)
 	found_clear(&s->taken);
 	found_clear(&s->refused);
 	found_clear(&s->passed);
+	found_clear(&s->noticed);
 	dif_buf_fini(&s->side);
 	free(s->refused_digest);
 	free(s->digest);

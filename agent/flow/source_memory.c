@@ -1,9 +1,11 @@
 /* source_memory - what a source remembers beyond the process: the package that was settled last, as
- * one fact of five lines: sha256, size, date, tag, key. */
+ * one fact of five lines: sha256, size, date, tag, key; and when a package was noticed. */
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
+#include "flow/freshness.h"
 #include "flow/source_private.h"
 
 #define TAKEN "taken" /* the fact */
@@ -55,4 +57,21 @@ void source_recall(struct dif_source *s)
 		memcpy(s->taken_sha256, part[0], sizeof s->taken_sha256);
 	}
 	dif_arena_fini(&a);
+}
+
+/* A download that fails and is begun anew does not make a package any fresher. */
+void source_notice(struct dif_source *s)
+{
+	if (!found_is(&s->now, &s->noticed)) {
+		s->noticed_ms = dif_wall_ms();
+		found_clear(&s->noticed);
+		(void)found_set(&s->noticed, s->now.key, s->now.tag, s->now.size, s->now.modified);
+	}
+}
+
+void source_tell_arrival(struct dif_source *s)
+{
+	if (s->setup->state != NULL) {
+		dif_freshness_arrived(s->setup->state, s->sha256, s->noticed_ms, dif_wall_ms());
+	}
 }

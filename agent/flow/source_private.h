@@ -39,6 +39,8 @@ struct dif_source {
 	bool needs_digest, twice, one_address, by_plugin; /* by_plugin: it chose what is listed */
 	struct dif_error error;
 	int64_t polled;
+	struct found noticed; /* the package that a poll saw first at noticed_ms (since 1970) */
+	int64_t noticed_ms;
 
 	/* what is being asked; one thing at a time */
 	source_then *then;
@@ -97,6 +99,8 @@ void source_check(struct dif_source *s, source_then *then);
 void source_fetch(struct dif_source *s, const char *path, uint64_t resume, source_then *then);
 
 /* source_memory.c */
+void source_notice(struct dif_source *s);        /* s->now is new: since when? */
+void source_tell_arrival(struct dif_source *s);  /* to flow/freshness */
 char *source_ticket(const struct dif_source *s); /* of s->now; malloc'ed, NULL: out of memory */
 /* Fills s->taken; leaves it where there is no such fact, or it is not ours. */
 void source_recall(struct dif_source *s);
