@@ -305,7 +305,8 @@ static const struct dif_option options[] = {
 	KEY(access_token, "access_token of the API client"),
 	{.name = "action",
          .def = "invalidate",
-         .help = "invalidate: the store is asked whether it has changed; delete: it is fetched anew",
+         .help = "invalidate: the store is asked whether it has changed; delete: it is fetched "
+                 "anew",
          .type = DIF_ENUM,
          .choices = "invalidate delete",
          .offset = offsetof(struct self, action)},

@@ -2,10 +2,12 @@
 # tests/cloud/run, which starts the servers: nothing is registered here that cannot run without them.
 add_executable(cloud_store cloud/store_test.c cloud/store_parts.c)
 target_link_libraries(cloud_store PRIVATE plugin_support)
-foreach(plugin s3 azure gcs dir https)
-  if(TARGET plugin_${plugin})
-    add_dependencies(cloud_store plugin_${plugin})
-  endif()
+add_dependencies(cloud_store plugins)
+# Those of other kinds, each with a script of its name.
+foreach(name dns)
+  add_executable(cloud_${name} cloud/${name}_test.c)
+  target_link_libraries(cloud_${name} PRIVATE plugin_support)
+  add_dependencies(cloud_${name} plugins)
 endforeach()
 
 # Our own fake and our own proxy are judges, so they are judged first; they need nothing but node.

@@ -24,6 +24,7 @@ function(plugin_test_sources name)
 endfunction()
 plugin_test_sources(sigv4 providers/aws/sigv4.c)
 plugin_test_sources(akamai_sign cdn/akamai/edgegrid.c)
+plugin_test_sources(tsig providers/dns/message.c providers/dns/tsig.c)
 plugin_test_sources(azure_call providers/azure/call.c providers/azure/account.c providers/azure/identity.c)
 
 # The contract, by the program's own verb: each folder of tests/plugin/scripts is the test plugin/contract_NAME. NAME.VARIANT is

@@ -127,6 +127,7 @@ const struct dif_host bench_host = {
 	.hmac = hmac,
 	.now = now,
 	.date = date,
+	.equal = dif_equal,
 };
 
 void bench_init(struct bench *b, const char *at)
