@@ -17,6 +17,7 @@ struct dif_http_request;
 struct dif_http_response;
 struct dif_http_policy;
 struct dif_message_run;
+struct dif_injector;
 
 /* How requests travel: host/http is the real one, tests and drills put their own before it. start
  * and cancel keep the promises of dif_http_start and dif_http_cancel; what start returns means
@@ -46,6 +47,7 @@ struct dif_engine {
 	/* Both may be replaced while nothing runs. */
 	struct dif_transport transport;
 	struct dif_messenger messenger;
+	struct dif_injector *injector; /* NULL: none were ever set; host/inject */
 };
 
 /* Sets the size of libuv's pool (processors, at least 2) and initializes libcurl. NULL: err says

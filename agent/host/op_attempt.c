@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "host/inject.h"
 #include "host/op_private.h"
 #include "host/secret.h"
 
@@ -320,6 +321,12 @@ static bool open_root(struct dif_op_host *a)
 {
 	struct dif_instance *i = a->i;
 	struct dif_error err = {0};
+	const struct dif_error *fault =
+		i->e->injector != NULL ? dif_injector_of_file(i->e->injector, &i->policy) : NULL;
+	if (fault != NULL) {
+		end_with(a, fault);
+		return false;
+	}
 	if (i->root == NULL) {
 		i->root = dif_file_root_open(i->caps.root, i->caps.side, &err);
 	}
