@@ -43,8 +43,8 @@ struct dif_wire_seen {
 	const struct dif_http_policy *policy;
 };
 
-/* A message (host->exchange) arrives here, too: its method is DIF_WIRE_MESSAGE, its address the peer.
- * The first bytes, which the answer must have in common with it, come back by themselves; the
+/* A message (host->exchange) arrives here, too: its method is DIF_WIRE_MESSAGE, its address the
+ * peer. The first bytes, which the answer must have in common with it, come back by themselves; the
  * reply's body stands behind them. */
 #define DIF_WIRE_MESSAGE "MESSAGE"
 
@@ -53,8 +53,8 @@ struct dif_wire;
 typedef void dif_wire_answer(void *data, const struct dif_wire_seen *seen,
                              struct dif_wire_reply *reply);
 
-/* Takes the engine's transport and messenger until dif_wire_free gives them back. keep: bytes of a body to keep at
- * most. */
+/* Takes the engine's transport and messenger until dif_wire_free gives them back. keep: bytes of a
+ * body to keep at most. */
 struct dif_wire *dif_wire_new(struct dif_engine *e, size_t keep, dif_wire_answer *answer,
                               void *data);
 /* False: something was still in flight. */

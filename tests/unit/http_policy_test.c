@@ -41,6 +41,22 @@ TEST(tls_is_verified)
 	http_close(&w);
 }
 
+/* Caches are asked by their own address for another host's object. */
+TEST(a_host_field_replaces_the_host_and_the_certificate_is_the_addresses)
+{
+	UNUSED_STATE;
+	struct world w;
+	http_open(&w, "good", 0);
+	struct dif_field field = {"host", "www.prep.example"};
+	struct answer a = http_ask(
+		&w, "/echo",
+		(struct dif_http_request){.method = "PURGE", .fields = &field, .nfields = 1});
+	assert_echo(&a, "PURGE /echo", 0, 0);
+	assert_non_null(strstr(a.body, "Host: www.prep.example\r\n"));
+	assert_null(strstr(a.body, w.host));
+	http_close(&w);
+}
+
 TEST(the_name_in_the_certificate_counts)
 {
 	UNUSED_STATE;
@@ -260,6 +276,8 @@ int main(void)
 	unsetenv("ALL_PROXY");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tls_is_verified),
+		cmocka_unit_test(
+			a_host_field_replaces_the_host_and_the_certificate_is_the_addresses),
 		cmocka_unit_test(the_name_in_the_certificate_counts),
 		cmocka_unit_test(tls_below_1_2_is_refused),
 		cmocka_unit_test(only_permitted_places_are_asked),
