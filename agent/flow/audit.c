@@ -20,14 +20,13 @@
 #include "base/list.h"
 #include "base/parse.h"
 #include "flow/diff.h"
-#include "flow/ingest.h"
+#include "flow/live.h"
 #include "flow/pages.h"
 #include "host/crypto.h"
 
 #define WIDTH 32 /* objects read side by side; the store's window decides how many really run */
 #define FINDINGS_MAX 1000
 #define LIST_ROWS 1000
-#define CUTS_MAX 1000
 #define ARENA_MAX (64u << 20)
 #define TICK_MS 200
 #define ASK_MS 60000 /* for a head or a page: a store that is away is told within a minute */
@@ -62,18 +61,13 @@ struct dif_audit {
 	             const struct dif_error *err);
 	void *data;
 	struct dif_arena arena;
-	struct dif_work work;
-	struct dif_package *package;
+	struct dif_live_run *live; /* NULL: it has told */
 	struct dif_manifest *manifest;
-	struct dif_ingest *ingest;
 	struct dif_wants wants;
 	bool has_wants;
-	struct dif_cut live; /* sha256 "": none known */
-	const char *package_file;
-	struct dif_get marker;
 	struct dif_list list;
 	struct dif_pages pages;
-	struct dif_op_run *op; /* marker or page */
+	struct dif_op_run *op; /* a page */
 	struct dif_link readings;
 	uint32_t running, next; /* of wants */
 	const char **asks;      /* listed keys whose metadata the list did not tell */
@@ -96,7 +90,6 @@ static void on_closed(uv_handle_t *h)
 		dif_wants_fini(&a->wants);
 	}
 	dif_manifest_unref(a->manifest);
-	dif_package_close(a->package);
 	dif_pages_fini(&a->pages);
 	dif_arena_fini(&a->arena);
 	free(a);
@@ -411,12 +404,37 @@ static void go_on(struct dif_audit *a)
 	}
 }
 
-/* --- 2. manifest --- */
+/* --- 1. and 2. marker and manifest --- */
 
-static void with_manifest(struct dif_audit *a)
+static void judge_marker(struct dif_audit *a, const struct dif_live *live)
 {
+	char detail[256];
+	if (live->should.sha256[0] == '\0' || strcmp(live->shows, live->should.sha256) == 0) {
+		return;
+	}
+	if (live->shows[0] == '\0') {
+		find(a, DIF_STALE, live->marker, NULL, "there is no marker of ours");
+		return;
+	}
+	snprintf(detail, sizeof detail, "it shows cut %.12s, and live is %.12s", live->shows,
+	         live->should.sha256);
+	find(a, DIF_STALE, live->marker, NULL, detail);
+}
+
+static void on_live(void *data, const struct dif_live *live, const struct dif_error *err)
+{
+	struct dif_audit *a = data;
 	const struct dif_destination_config *c = a->to->config;
 	const struct dif_config *config = a->setup->config;
+	a->live = NULL;
+	dif_package_close(live->package);
+	a->manifest = live->manifest;
+	if (err->cls != DIF_OK || a->canceled) {
+		a->err = a->canceled ? a->err : *err;
+		end(a);
+		return;
+	}
+	judge_marker(a, live);
 	a->has_wants = dif_wants_init(&a->wants,
 	                              &(struct dif_wants_from){.manifest = a->manifest,
 	                                                       .classes = config->classes,
@@ -430,127 +448,7 @@ static void with_manifest(struct dif_audit *a)
 	go_on(a);
 }
 
-static void on_ingested(void *data, struct dif_manifest *m, const struct dif_error *err)
-{
-	struct dif_audit *a = data;
-	a->ingest = NULL;
-	a->manifest = m;
-	if (m == NULL) {
-		fail(a, err, "read the package");
-		end(a);
-	} else {
-		with_manifest(a);
-	}
-}
-
-static struct dif_audit *audit_of(struct dif_work *w)
-{
-	return (struct dif_audit *)(void *)((char *)w - offsetof(struct dif_audit, work));
-}
-
-static void on_open(struct dif_work *w)
-{
-	struct dif_audit *a = audit_of(w);
-	struct dif_error err = {0};
-	a->package = dif_package_open(a->package_file, &a->setup->config->limits, &err);
-	if (a->package == NULL) {
-		fail(a, &err, "read the package");
-	}
-}
-
-static void on_opened(struct dif_work *w)
-{
-	struct dif_audit *a = audit_of(w);
-	static const struct dif_ingest_want want = {.gzip = true};
-	if (is_over(a)) {
-		end(a);
-		return;
-	}
-	a->ingest = dif_ingest_start(a->setup->engine, a->package, &want, NULL, on_ingested, a);
-	if (a->ingest == NULL) {
-		fail_memory(a);
-		end(a);
-	}
-}
-
-static void no_cut(struct dif_audit *a, const char *why)
-{
-	struct dif_error err = {0};
-	dif_error_set(&err, DIF_NOT_FOUND, "%s", why);
-	fail(a, &err, "audit the store");
-	end(a);
-}
-
-static void find_manifest(struct dif_audit *a, const char *sha256)
-{
-	struct dif_error ignored = {0}; /* the package is asked instead */
-	if (a->setup->state != NULL) {
-		a->manifest = dif_state_manifest(a->setup->state, sha256, &ignored);
-	}
-	if (a->manifest != NULL) {
-		with_manifest(a);
-		return;
-	}
-	char *path = a->setup->archive != NULL && dif_archive_has(a->setup->archive, sha256)
-	                     ? dif_archive_path(a->setup->archive, sha256)
-	                     : NULL;
-	a->package_file = path ? dif_arena_str(&a->arena, path) : NULL;
-	free(path);
-	if (a->package_file == NULL) {
-		no_cut(a, "neither the state nor the archive has the cut that should be there");
-		return;
-	}
-	dif_engine_work(a->setup->engine, &a->work, on_open, on_opened);
-}
-
-/* --- 1. marker --- */
-
-static void judge_marker(struct dif_audit *a, const char *theirs)
-{
-	char detail[256];
-	if (a->live.order.sha256[0] != '\0' && strcmp(theirs, a->live.order.sha256) != 0) {
-		snprintf(detail, sizeof detail, "it shows cut %.12s, and live is %.12s", theirs,
-		         a->live.order.sha256);
-		find(a, DIF_STALE, a->marker.key, NULL, detail);
-	}
-}
-
-static void on_marker(void *data, const struct dif_outcome *out)
-{
-	struct dif_audit *a = data;
-	char theirs[65] = "";
-	struct dif_held h;
-	a->op = NULL;
-	a->running--;
-	bool there = out->err.cls == DIF_OK && dif_destination_read(&out->result.object, &h);
-	if (there) {
-		dif_hex(theirs, h.sha256, sizeof h.sha256);
-		judge_marker(a, theirs);
-	} else if (out->err.cls != DIF_OK && out->err.cls != DIF_NOT_FOUND) {
-		fail(a, &out->err, "read the marker");
-	} else if (a->live.order.sha256[0] != '\0') {
-		find(a, DIF_STALE, a->marker.key, NULL, "there is no marker of ours");
-	}
-	const char *cut = a->live.order.sha256[0] != '\0' ? a->live.order.sha256 : theirs;
-	if (is_over(a)) {
-		end(a);
-	} else if (cut[0] == '\0') {
-		no_cut(a, "no cut was published there yet");
-	} else {
-		find_manifest(a, cut);
-	}
-}
-
 /* --- the door --- */
-
-static void on_cut(void *data, const struct dif_cut *c)
-{
-	struct dif_audit *a = data;
-	if (c->status == DIF_CUT_LIVE &&
-	    (a->live.order.sha256[0] == '\0' || dif_order_compare(&c->order, &a->live.order) > 0)) {
-		a->live = (struct dif_cut){.order = c->order};
-	}
-}
 
 static void on_tick(uv_timer_t *t)
 {
@@ -581,12 +479,7 @@ struct dif_audit *dif_audit_start(struct dif_setup *s, uint32_t destination,
 	a->tick.data = a;
 	uv_timer_start(&a->tick, on_tick, TICK_MS, TICK_MS);
 	dif_destination_load(a->to, s->state);
-	if (s->state != NULL) {
-		dif_state_cuts(s->state, CUTS_MAX, on_cut, a);
-	}
-	a->marker.key = dif_arena_fmt(&a->arena, "%s" DIF_MARKER, a->to->config->prefix);
-	a->running = 1;
-	a->op = dif_op_start(a->to->store, DIF_HEAD, &a->marker, ASK_MS, on_marker, a);
+	a->live = dif_live_start(s, destination, false, on_live, a);
 	return a;
 }
 
@@ -599,7 +492,7 @@ void dif_audit_cancel(struct dif_audit *a)
 	for (struct dif_link *at = a->readings.next; at != &a->readings; at = at->next) {
 		dif_op_cancel(DIF_ENTRY(at, struct reading, link)->op);
 	}
-	if (a->ingest != NULL) {
-		dif_ingest_cancel(a->ingest);
+	if (a->live != NULL) {
+		dif_live_cancel(a->live);
 	}
 }

@@ -20,7 +20,7 @@ enum dif_edge_verdict {
 	DIF_EDGE_STALE,     /* those of an older cut */
 	DIF_EDGE_NEWER,     /* those of a later one */
 	DIF_EDGE_ALTERED,   /* nobody's */
-	DIF_EDGE_HEADERS,   /* the right bytes under another Content-Type */
+	DIF_EDGE_HEADERS,   /* the right bytes with headers that are not */
 	DIF_EDGE_MISSING,   /* 404 or 410 */
 	DIF_EDGE_REFUSED,   /* 401, 403 or 451 */
 	DIF_EDGE_REDIRECT,  /* 3xx; a reader would be led elsewhere */
@@ -41,7 +41,8 @@ struct dif_edge_ask {
 	uint32_t timeout_ms; /* in all; 0: 10 s, the authority's patience */
 	/* What it shall be. NULL: nothing is compared, and 200 is SAME. */
 	const struct dif_member *member;
-	const char *type;              /* Content-Type it shall have; NULL: any */
+	const char *type; /* Content-Type it shall have; NULL: any */
+	bool identity;    /* an entry page: compressed though nobody asked for it is HEADERS */
 	const struct dif_order *order; /* of the member's cut; NULL: all others are older */
 	const struct dif_package
 		*package; /* of the member: to find the first difference. NULL: only
@@ -116,8 +117,8 @@ struct dif_edge_job {
 	uint32_t nmembers;
 	/* Also with Accept-Encoding: gzip, what compresses (text types). */
 	bool gzip;
-	bool types;          /* another Content-Type than the class's is HEADERS */
-	uint32_t width;      /* GETs side by side; 0: 8 */
+	bool headers;   /* judges Content-Type by the class, and Content-Encoding of entry pages */
+	uint32_t width; /* GETs side by side; 0: 8 */
 	uint32_t timeout_ms; /* of one GET; 0: 10 s */
 	/* What is not right is asked again, 250 ms later and then doubling to 5 s, until it is or
 	 * so much time is over; 0: once only, however long that takes. Where 16 in a row do not

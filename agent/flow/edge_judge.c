@@ -136,6 +136,15 @@ static void judge_headers(struct dif_edge_call *c)
 {
 	struct dif_edge_answer *a = &c->out;
 	const char *told = a->type != NULL ? a->type : "none";
+	if (c->ask.identity && a->unasked) {
+		a->verdict = DIF_EDGE_HEADERS;
+		a->text = dif_arena_fmt(&c->arena,
+		                        "it is sent with content encoding '%s', which was not "
+		                        "asked for: a plain GET does not find <base",
+		                        a->encoding);
+		a->feature = "compression that does not look at Accept-Encoding";
+		return;
+	}
 	if (c->ask.type == NULL || is_same_type(told, c->ask.type)) {
 		return; /* SAME */
 	}

@@ -98,6 +98,7 @@ static void add(struct picking *p, const struct dif_member *m, bool root)
 	const char *type = r->content_type != NULL ? r->content_type : dif_class_type(m->path);
 	struct edge_target t = {.member = m,
 	                        .root = root,
+	                        .entry = root || r->phase == DIF_ENTRY,
 	                        .type = type,
 	                        .telling = job->nothers == 0 ||
 	                                   differs(m, dif_manifest_find(job->others[0], m->path))};

@@ -77,6 +77,7 @@ struct edge_target {
 	const struct dif_member *member;
 	const char *type; /* Content-Type that its class gives */
 	bool root;        /* public_url itself */
+	bool entry;       /* an entry page */
 	bool gzip;
 	bool telling; /* not the bytes of the cut before: where it is right, the cut is there */
 	bool asked;   /* once at least */

@@ -317,7 +317,7 @@ static struct dif_edge_job job_of(struct edge_world *e)
 	                             .nothers = 1,
 	                             .pick = DIF_EDGE_ALL,
 	                             .gzip = true,
-	                             .types = true};
+	                             .headers = true};
 }
 
 static void begin(struct edge_world *e, enum lie lie, const struct dif_edge_job *job)
@@ -535,7 +535,7 @@ TEST(tampering_is_found_by_url_and_offset)
 	assert_string_equal(got.feature[0], "Cloudflare Zaraz");
 	run(e, TYPES, &job);
 	assert_int_equal(got.r.verdict[DIF_EDGE_HEADERS], got.r.of);
-	job.types = false;
+	job.headers = false;
 	run(e, TYPES, &job);
 	assert_int_equal(got.r.wrong, 0);
 	run(e, GZIP_ALWAYS, &job);
