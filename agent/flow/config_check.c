@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "flow/config_private.h"
+#include "flow/purge_plan.h"
 
 #define NAME_MAX_BYTES 64
 #define AFTER_WORDS 64
@@ -238,6 +239,13 @@ static bool check_cdns(struct dif_config *c, struct dif_destination_config *d,
 	                         "site through it");
 }
 
+static void bind_deep_links(struct dif_cdn_config *cdn)
+{
+	cdn->deep = strcmp(cdn->deep_links, "none") == 0  ? DIF_DEEP_NONE
+	            : strcmp(cdn->deep_links, "all") == 0 ? DIF_DEEP_ALL
+	                                                  : DIF_DEEP_PREFIX;
+}
+
 static bool check_destination(struct dif_config *c, struct dif_destination_config *d,
                               struct dif_error *err)
 {
@@ -411,6 +419,9 @@ bool dif_config_check(struct dif_config *c, struct dif_error *err)
 	if (c->ndestinations == 0) {
 		return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
 		                      "%s: there is no [destination NAME] to publish to", c->file);
+	}
+	for (uint32_t i = 0; i < c->ncdns; i++) {
+		bind_deep_links(&c->cdns[i]);
 	}
 	for (uint32_t i = 0; i < c->nsources; i++) {
 		if (!check_source(c, &c->sources[i], err)) {

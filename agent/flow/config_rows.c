@@ -169,6 +169,42 @@ static const struct dif_option cdn_rows[] = {
          .max = 64,
          AT(plugin),
          .help = "The plug-in that speaks to the CDN. Its own options: difusor options PLUGIN"},
+	{.name = "paths_max",
+         .def = "0",
+         .type = DIF_INT,
+         .max = 1000000,
+         AT(paths_max),
+         .help = "A cut that changes more addresses than this is purged by tag, folder or as a "
+                 "whole. 0: what is cheaper at this CDN, as its plug-in knows it."},
+	{.name = "tag",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 256,
+         AT(tag),
+         .help = "A tag that all objects of the site carry there, for purges that name no "
+                 "addresses."},
+	{.name = "deep_links",
+         .def = "prefix",
+         .type = DIF_ENUM,
+         .choices = "none prefix all",
+         AT(deep_links),
+         .help = "When an index.html changes: whether what a CDN may have kept of it under other "
+                 "addresses goes, too, as where a single-page site answers all of them. prefix: "
+                 "all below it; all: everything; none: it goes when its time is over."},
+	{.name = "settle",
+         .def = "15min",
+         .type = DIF_DURATION,
+         .min = SECOND,
+         .max = DAY,
+         AT(settle),
+         .help = "A purge that the CDN took and has not finished after this time is made anew."},
+	{.name = "origin_timeout",
+         .def = "10s",
+         .type = DIF_DURATION,
+         .max = HOUR,
+         AT(origin_timeout),
+         .help = "How long the CDN may still be reading the old object from the store. Entry "
+                 "pages and aggregates are purged once more after this time; 0s: at once."},
 };
 #undef AT
 

@@ -101,6 +101,9 @@ bool dif_state_put_fact(struct dif_state *s, const char *scope, const char *name
 /* NULL: not known, or older than max_age_ms; 0: of any age. */
 const char *dif_state_fact(struct dif_state *s, const char *scope, const char *name,
                            int64_t max_age_ms, struct dif_arena *a);
+/* Calls row for each fact of a scope, by name; what it points to is valid during the call. */
+void dif_state_facts(struct dif_state *s, const char *scope,
+                     void (*row)(void *data, const char *name, const char *value), void *data);
 
 /* done is called on the loop, never before this returns, once everything queued so far is durable
  * (err->cls is OK), or with the failure: the writes stay queued, and the cut where it is. */

@@ -209,3 +209,18 @@ const char *dif_state_fact(struct dif_state *s, const char *scope, const char *n
 	sqlite3_finalize(q);
 	return value;
 }
+
+void dif_state_facts(struct dif_state *s, const char *scope,
+                     void (*row)(void *data, const char *name, const char *value), void *data)
+{
+	sqlite3_stmt *q =
+		dif_state_read(s, "SELECT name, value FROM fact WHERE scope = ? ORDER BY name");
+	if (q == NULL) {
+		return;
+	}
+	sqlite3_bind_text(q, 1, scope, -1, SQLITE_STATIC);
+	while (dif_state_row(s, q)) {
+		row(data, dif_state_text(q, 0), dif_state_text(q, 1));
+	}
+	sqlite3_finalize(q);
+}

@@ -15,6 +15,7 @@
 #include "host/body.h"
 #include "host/crypto.h"
 #include "host/op.h"
+#include "memory_cdn.h"
 #include "memory_parts.h"
 
 #define MEM_OBJECTS 256
@@ -75,6 +76,7 @@ struct dif_instance {
 	uint32_t lose_after;   /* so many puts are done and answered before */
 	uint32_t lose_answers; /* the next so many puts are done, and reported as lost conditions */
 	struct mem_parts parts;
+	struct mem_cdn *cdn; /* NULL: a store */
 	/* Called before a put is judged; may change objects as another agent would. */
 	void (*before_put)(struct dif_instance *s, const struct dif_put *in);
 	void *data;
@@ -355,7 +357,10 @@ static inline void mem_answer(struct dif_op_run *r)
 	struct dif_object rows[8];
 	struct dif_field meta[8][MEM_META];
 	struct dif_item items[8];
-	if (r->canceled) {
+	bool purges = r->verb == DIF_PURGE || r->verb == DIF_PURGE_STATE;
+	if (purges && !r->canceled) {
+		mem_cdn_answer(r->store->cdn, &r->store->caps, r->verb, r->in, &out);
+	} else if (r->canceled) {
 		dif_error_set(&out.err, DIF_CANCELED, "canceled");
 		out.unknown = r->verb == DIF_PUT || r->verb == DIF_PART_FINISH;
 	} else if (r->verb == DIF_PUT || r->verb >= DIF_PART_BEGIN) {
@@ -373,7 +378,9 @@ static inline void mem_answer(struct dif_op_run *r)
 	} else if (r->verb != DIF_PROBE) {
 		mem_get(r, &out, meta[0]);
 	}
-	mem_note(r, out.err.cls);
+	if (!purges) {
+		mem_note(r, out.err.cls);
+	}
 	r->store->pressure.in_flight--;
 	r->cb(r->data, &out);
 	free(r->body);
@@ -513,6 +520,8 @@ static inline void mem_close(struct dif_instance *s)
 {
 	assert_true(dif_list_empty(&s->queue));
 	assert_int_equal(mem_uploads(&s->parts), 0);
+	mem_cdn_free(s->cdn);
+	s->cdn = NULL;
 	while (s->nobjects > 0) {
 		mem_drop(s, s->objects[0]->key);
 	}
