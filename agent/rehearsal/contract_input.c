@@ -179,7 +179,8 @@ static uint32_t ttl_of(const struct dif_suite *s)
 static const void *make_route(struct dif_suite *s, const struct dif_trial *t,
                               struct dif_kind_input *to)
 {
-	const char *tag = s->caps.root != NULL ? s->tag : value(s, "tag");
+	const char *tag = s->caps.root != NULL ? s->tag : value(s, "tag_set");
+	tag = *tag == '\0' && s->caps.root == NULL ? value(s, "tag") : tag;
 	to->route = (struct dif_route){
 		.name = value(s, "name"), .type = value(s, "type"), .idem = IDEM};
 	make_targets(s, t, to);
