@@ -161,23 +161,15 @@ static const struct dif_option options[] = {
 static bool open_gcs(void *instance, struct dif_opening *o, struct dif_caps *c)
 {
 	struct gcs *s = instance;
-	const char *scheme, *authority, *path;
+	const char *authority = NULL;
 	if (s->bucket[strspn(s->bucket, "abcdefghijklmnopqrstuvwxyz0123456789._-")] != '\0') {
 		o->refuse(o, "bucket '%s' cannot be a name: only a-z, 0-9, '.', '_' and '-'",
 		          s->bucket);
 		return false;
 	}
-	if (!o->url(o, s->endpoint, &scheme, &authority, &path)) {
-		o->refuse(o, "endpoint '%s' is not an address; write https://HOST", s->endpoint);
-		return false;
-	}
-	size_t n = strlen(s->endpoint);
-	while (n > 0 && s->endpoint[n - 1] == '/') {
-		n--;
-	}
-	s->endpoint = o->fmt(o, "%.*s", (int)n, s->endpoint);
+	s->endpoint = google_endpoint(o, s->endpoint, &authority);
 	s->google.scope = SCOPE;
-	if (!google_open(&s->google, o, authority)) {
+	if (s->endpoint == NULL || !google_open(&s->google, o, authority)) {
 		return false;
 	}
 	*c = (struct dif_caps){.size = sizeof *c,

@@ -74,6 +74,44 @@ void google_explain(struct dif_op *op, const struct dif_reply *r, const char **c
 	}
 }
 
+void google_call(struct dif_op *op, const char *method, const char *url, const char *body,
+                 dif_step *next)
+{
+	struct dif_field f[3] = {{"authorization", host->fmt(op, "Bearer %s", op->cred->part[0])}};
+	struct dif_piece piece = {0};
+	struct dif_http h = {.method = method, .url = url, .fields = f, .nfields = 1};
+	if (google_of(op)->project != NULL) {
+		f[h.nfields++] = (struct dif_field){"x-goog-user-project", google_of(op)->project};
+	}
+	if (body != NULL) {
+		f[h.nfields++] = (struct dif_field){"content-type", "application/json"};
+		piece.bytes = (struct dif_bytes){body, strlen(body)};
+		h.body = &piece;
+		h.npieces = 1;
+	}
+	host->http(op, &h, next);
+}
+
+/* Ids of old may have a domain before a colon, "example.com:prep". */
+bool google_is_project(const char *id)
+{
+	return id[strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-.:")] == '\0';
+}
+
+const char *google_endpoint(struct dif_opening *o, const char *url, const char **authority)
+{
+	const char *scheme = NULL, *path = NULL;
+	if (!o->url(o, url, &scheme, authority, &path)) {
+		o->refuse(o, "endpoint '%s' is not an address; write https://HOST", url);
+		return NULL;
+	}
+	size_t n = strlen(url);
+	while (n > 0 && url[n - 1] == '/') {
+		n--;
+	}
+	return o->fmt(o, "%.*s", (int)n, url);
+}
+
 bool google_open(struct google_self *g, struct dif_opening *o, const char *authority)
 {
 	const char *const known[] = {authority,
