@@ -3,7 +3,9 @@
  * Cache headers of the defaults, and why:
  *   asset  its name holds a digest of its content, so the bytes below a name never change: a year,
  *          immutable.
- *   entry, aggregate, data
+ *   entry  what a reader comes in by, and what names all the rest: a second keeps a crowd off the
+ *          origin, five more hide the refill, and nobody starts from a cut that is long over.
+ *   data   (aggregates too)
  *          a name stays and its bytes change several times an hour. Five seconds keep a crowd off
  *          the origin while nobody sees a cut more than seconds late, also where a purge is lost;
  *          stale-while-revalidate hides the refill from readers; stale-if-error lets an edge go on
@@ -19,6 +21,7 @@
 #include <strings.h>
 
 #define FOREVER "public, max-age=31536000, immutable"
+#define AT_ONCE "public, max-age=1, stale-while-revalidate=5, stale-if-error=86400"
 #define SHORTLY "public, max-age=5, stale-while-revalidate=30, stale-if-error=86400"
 
 static const char *const entry_match[] = {"*.html", NULL};
@@ -30,7 +33,7 @@ enum { RULE_ENTRY, RULE_ASSET, RULE_DATA, RULES };
 const struct dif_class_rule dif_class_defaults[RULES] = {
 	[RULE_ENTRY] = {.name = "entry",
                         .match = entry_match,
-                        .cache_control = SHORTLY,
+                        .cache_control = AT_ONCE,
                         .phase = DIF_ENTRY},
 	[RULE_ASSET] = {.name = "asset",
                         .match = asset_match,

@@ -88,10 +88,12 @@ struct dif_destination_config {
 	const char *prefix;  /* "" or "a/b/": keys below it are ours */
 	const char *public_url; /* with a slash at its end; NULL: none */
 	const char *ca_file;    /* whose certificates public_url may show; NULL: see check */
-	int64_t grace, barrier; /* ms */
-	uint32_t adopt;         /* may take over foreign keys */
-	const char *store_as;   /* "identity", "gzip" or NULL: by class */
-	const char *siblings;   /* "gzip" or NULL */
+	const char *deep_link;  /* below public_url, without a slash before it; NULL: not checked */
+	const char *ddos_l34, *ddos_l7; /* what protects public_url, in words; NULL: not named */
+	int64_t grace, barrier;         /* ms */
+	uint32_t adopt;                 /* may take over foreign keys */
+	const char *store_as;           /* "identity", "gzip" or NULL: by class */
+	const char *siblings;           /* "gzip" or NULL */
 };
 
 /* Room behind stores, CDNs and destinations for what is dropped in while the agent runs

@@ -270,6 +270,9 @@ static bool check_destination(struct dif_config *c, struct dif_destination_confi
 		}
 		d->public_url = with_slash(c, d->public_url);
 	}
+	if (d->deep_link != NULL) {
+		d->deep_link += strspn(d->deep_link, "/");
+	}
 	if (d->siblings != NULL && d->store_as != NULL && strcmp(d->store_as, "gzip") == 0) {
 		return dif_config_refuse(c, d->section, "siblings", err,
 		                         "siblings = gzip beside store_as = gzip would store the "

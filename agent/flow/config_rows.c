@@ -482,6 +482,27 @@ static const struct dif_option destination_rows[] = {
          AT(ca_file),
          .help = "PEM file of the authorities to trust for public_url. Unless said: the store's "
                  "where public_url is the store itself, else the system's."},
+	{.name = "deep_link",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 1024,
+         AT(deep_link),
+         .help = "A path below public_url that is no entry and has to answer 200 with the entry "
+                 "page, such as presidencia/nacional/entidad/14. Checked by difusor check."},
+	{.name = "ddos_l34",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 256,
+         AT(ddos_l34),
+         .help = "What protects public_url at layers 3 and 4, in words: AWS Shield Standard. "
+                 "difusor check warns where nothing is named."},
+	{.name = "ddos_l7",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 256,
+         AT(ddos_l7),
+         .help = "What protects public_url at layer 7, in words: AWS WAF, rate rule of 2,000 in 5 "
+                 "min. difusor check warns where nothing is named."},
 	{.name = "grace",
          .def = "10min",
          .type = DIF_DURATION,

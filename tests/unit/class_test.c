@@ -140,6 +140,37 @@ TEST(phases_have_names)
 	assert_string_equal(dif_phase_name(DIF_PHASES), "unknown");
 }
 
+/* Names as the packages of 2018 to 2024 had them. */
+TEST(the_defaults_suit_a_results_package)
+{
+	UNUSED_STATE;
+	static const char entry[] =
+		"public, max-age=1, stale-while-revalidate=5, stale-if-error=86400";
+	static const char data[] =
+		"public, max-age=5, stale-while-revalidate=30, stale-if-error=86400";
+	static const char asset[] = "public, max-age=31536000, immutable";
+	static const struct {
+		const char *path, *cache, *type;
+	} rows[] = {
+		{"index.html", entry, "text/html; charset=utf-8"},
+		{"main.4f1c0a9be2d35c71.js", asset, "text/javascript; charset=utf-8"},
+		{"styles.0b1c2d3e4f5a6b7c.css", asset, "text/css; charset=utf-8"},
+		{"assets/presidencia/avanceNacional.json", data, "application/json; charset=utf-8"},
+		{"assets/JSON/PRESIDENTE/NACIONAL/Presidente_NACIONAL.json", data,
+	         "application/json; charset=utf-8"},
+		{"assets/20240603_2005_PREP.zip", data, "application/zip"},
+		{"assets/csv/PRES_2024.csv", data, "text/csv"},
+		{"assets/img/!Ciudad.svg", data, "image/svg+xml; charset=utf-8"},
+		{"assets/fonts/roboto.woff2", data, "font/woff2"},
+	};
+	for (size_t i = 0; i < DIF_LEN(rows); i++) {
+		const struct dif_class_rule *r = dif_class_of(NULL, 0, rows[i].path);
+		assert_string_equal(r->cache_control, rows[i].cache);
+		assert_string_equal(dif_class_type(rows[i].path), rows[i].type);
+		assert_int_equal(r->store_as, DIF_IDENTITY);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +180,7 @@ int main(void)
 		cmocka_unit_test(the_last_default_matches_everything),
 		cmocka_unit_test(configured_classes_come_first_and_the_first_match_wins),
 		cmocka_unit_test(content_types_are_honest),
+		cmocka_unit_test(the_defaults_suit_a_results_package),
 		cmocka_unit_test(phases_have_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
