@@ -620,7 +620,6 @@ static bool open_rfc2136(void *instance, struct dif_opening *o, struct dif_caps 
 	s->hosts[0] = authority;
 	c->size = sizeof *c;
 	c->hosts = s->hosts;
-	c->weight_max = 1;
 	c->ttl_min_s = 1;
 	c->ttl_max_s = TTL_MAX_S;
 	c->targets_max = type_of(s->type) == DNS_CNAME ? 1 : TARGETS_MAX;

@@ -4,7 +4,7 @@ add_executable(cloud_store cloud/store_test.c cloud/store_parts.c)
 target_link_libraries(cloud_store PRIVATE plugin_support)
 add_dependencies(cloud_store plugins)
 # Those of other kinds, each with a script of its name.
-foreach(name dns)
+foreach(name dns etcd)
   add_executable(cloud_${name} cloud/${name}_test.c)
   target_link_libraries(cloud_${name} PRIVATE plugin_support)
   add_dependencies(cloud_${name} plugins)
