@@ -34,7 +34,7 @@ static const struct dif_option agent_rows[] = {
          AT(profile),
          .help = "What is published here. Under production a rehearsal package is refused."},
 	{.name = "memory",
-         .def = "64MiB",
+         .def = "32MiB",
          .type = DIF_SIZE,
          .min = 16 * MIB,
          .max = 16 * GIB,

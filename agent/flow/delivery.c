@@ -20,7 +20,6 @@
 #define UNREACHABLE_MS 60000   /* design section 3: counts as not reached */
 #define LINGER_MS 10000        /* one that shall end waits so long for its objects in flight */
 #define DEADLINE_MS (10 * 60 * 1000)
-#define AHEAD 32 /* more than the window, so that the next bodies are ready */
 
 #define STOPS (DIF_TO(FAILED) | DIF_TO(SUPERSEDED))
 
@@ -98,12 +97,6 @@ void dif_delivery_idle(struct dif_delivery *d)
 int64_t dif_delivery_left(const struct dif_delivery *d)
 {
 	return d->deadline - dif_steady_ms();
-}
-
-uint32_t dif_delivery_width(const struct dif_delivery *d)
-{
-	const struct dif_pressure *p = dif_instance_pressure(d->to->store);
-	return (uint32_t)p->window + AHEAD;
 }
 
 /* --- the record --- */

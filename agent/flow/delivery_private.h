@@ -108,6 +108,7 @@ struct dif_delivery {
 		struct dif_link again; /* gave their memory back */
 		struct dif_want **written;
 		uint32_t nwritten, nslots, phase, next;
+		uint64_t bytes; /* of the slots */
 		uint64_t newer; /* keys that another agent wrote later than us */
 		bool passed;
 	} put;
@@ -144,7 +145,6 @@ void dif_delivery_fail(struct dif_delivery *d, const struct dif_error *err, cons
 void dif_delivery_guard(struct dif_delivery *d, const char *fmt, ...) DIF_PRINTF(2, 3);
 int64_t dif_delivery_left(const struct dif_delivery *d); /* ms until the deadline */
 void dif_delivery_record(struct dif_delivery *d, bool complete);
-uint32_t dif_delivery_width(const struct dif_delivery *d); /* requests worth starting */
 
 /* The steps, by state. */
 void dif_delivery_probe(struct dif_delivery *d);

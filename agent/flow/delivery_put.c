@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "flow/delivery_private.h"
+#include "flow/ingest.h"
 
 struct putting {
 	struct errand errand;
@@ -33,8 +34,12 @@ struct putting {
 	char sha256[65];
 	struct dif_arena arena; /* tags of the round */
 	uint32_t rounds, broken;
-	bool asked_back;
+	bool asked_back, is_slot;
 };
+
+#define AHEAD 32                  /* bodies more than requests, so that the next ones are ready */
+#define BYTES_EACH (128u << 10)   /* of a request, on average: 256 connections take 32 MiB */
+#define LARGE_WEIGHT (512u << 10) /* of a window or a part */
 
 static void begin(struct putting *p);
 
@@ -43,6 +48,32 @@ static void no_memory(struct dif_delivery *d, const struct putting *p)
 	struct dif_error err = {0};
 	dif_error_set(&err, DIF_TRANSIENT, "out of memory");
 	dif_delivery_fail(d, &err, "put", p->want->key);
+}
+
+/* What it takes of the spool's memory, about; a large one is read through a window. */
+static uint64_t weight(const struct putting *p)
+{
+	return p->want->size <= DIF_WHOLE_MAX ? p->want->size : LARGE_WEIGHT;
+}
+
+static void occupy(struct putting *p)
+{
+	struct dif_delivery *d = p->errand.d;
+	dif_list_add(&d->put.slots, &p->link);
+	p->is_slot = true;
+	d->put.nslots++;
+	d->put.bytes += weight(p);
+}
+
+static void vacate(struct putting *p)
+{
+	struct dif_delivery *d = p->errand.d;
+	dif_list_remove(&p->link);
+	if (p->is_slot) {
+		p->is_slot = false;
+		d->put.nslots--;
+		d->put.bytes -= weight(p);
+	}
 }
 
 static struct putting *new_putting(struct dif_delivery *d, struct dif_want *w)
@@ -56,8 +87,7 @@ static struct putting *new_putting(struct dif_delivery *d, struct dif_want *w)
 	dif_arena_init(&p->arena, 1 << 16, false);
 	dif_hex(p->sha256, w->member->form[DIF_IDENTITY].sha256, 32);
 	dif_list_init(&p->link);
-	dif_list_add(&d->put.slots, &p->link);
-	d->put.nslots++;
+	occupy(p);
 	return p;
 }
 
@@ -72,8 +102,7 @@ static void let_go(struct putting *p)
 static void end(struct putting *p)
 {
 	let_go(p);
-	dif_list_remove(&p->link);
-	p->errand.d->put.nslots--;
+	vacate(p);
 	dif_arena_fini(&p->arena);
 	free(p);
 }
@@ -82,9 +111,8 @@ static void wait_again(struct putting *p)
 {
 	struct dif_delivery *d = p->errand.d;
 	let_go(p);
-	dif_list_remove(&p->link);
+	vacate(p);
 	dif_list_add(&d->put.again, &p->link);
-	d->put.nslots--;
 	p->asked_back = false;
 }
 
@@ -419,18 +447,25 @@ void dif_delivery_drop_puts(struct dif_delivery *d)
 			if (p->upload != NULL) {
 				dif_upload_stop(p->upload);
 			} else if (p->errand.run == NULL) {
-				d->put.nslots += i == 1 ? 1 : 0; /* who waits again is no slot */
 				end(p);
 			}
 		}
 	}
 }
 
+/* A few more than the window, so that the next bodies are ready; and no more bytes than so many
+ * requests can need, else objects ten times as large would take ten times the memory. */
+static bool has_room(const struct dif_delivery *d)
+{
+	uint32_t width = dif_pressure_width(dif_instance_pressure(d->to->store));
+	uint64_t most = (uint64_t)width * BYTES_EACH;
+	return !d->stopping && d->put.nslots < width + AHEAD &&
+	       (d->put.bytes == 0 || d->put.bytes < most);
+}
+
 static void fill_slots(struct dif_delivery *d)
 {
-	uint32_t width = dif_delivery_width(d);
-	while (!d->stopping && d->put.nslots < width &&
-	       d->put.next < d->plan.first[d->put.phase + 1]) {
+	while (d->put.next < d->plan.first[d->put.phase + 1] && has_room(d)) {
 		struct dif_want *w = d->plan.puts[d->put.next++];
 		if (!dif_delivery_put_again(d, w, 0)) {
 			struct dif_error err = {0};
@@ -438,11 +473,10 @@ static void fill_slots(struct dif_delivery *d)
 			dif_delivery_fail(d, &err, "put", w->key);
 		}
 	}
-	while (!d->stopping && d->put.nslots < width && !dif_list_empty(&d->put.again)) {
+	while (!dif_list_empty(&d->put.again) && has_room(d)) {
 		struct putting *p = DIF_ENTRY(d->put.again.next, struct putting, link);
 		dif_list_remove(&p->link);
-		dif_list_add(&d->put.slots, &p->link);
-		d->put.nslots++;
+		occupy(p);
 		begin(p);
 	}
 }

@@ -209,8 +209,54 @@ static bool inflate_streaming(const struct dif_package *p, const struct dif_memb
 	return n == 0;
 }
 
-bool dif_ingest_inflate(const struct dif_package *p, const struct dif_member *m, void *to,
-                        struct dif_error *err)
+/* The packed bytes of most entries fit; what had to be larger is not kept. */
+#define PACKED_KEPT (256u << 10)
+
+struct dif_inflate_kit {
+	struct libdeflate_decompressor *tool;
+	void *packed;
+	size_t room;
+};
+
+struct dif_inflate_kit *dif_inflate_kit_new(void)
+{
+	struct dif_inflate_kit *kit = calloc(1, sizeof *kit);
+	if (kit == NULL || (kit->tool = dif_inflate_tool()) == NULL) {
+		free(kit);
+		return NULL;
+	}
+	return kit;
+}
+
+void dif_inflate_kit_free(struct dif_inflate_kit *kit)
+{
+	if (kit != NULL) {
+		dif_inflate_tool_free(kit->tool);
+		free(kit->packed);
+		free(kit);
+	}
+}
+
+static bool make_room(struct dif_inflate_kit *kit, size_t n)
+{
+	if (n > kit->room || kit->packed == NULL) {
+		free(kit->packed);
+		kit->room = n > PACKED_KEPT ? n : PACKED_KEPT;
+		kit->packed = malloc(kit->room);
+	}
+	return kit->packed != NULL;
+}
+
+static void keep_little(struct dif_inflate_kit *kit)
+{
+	if (kit->room > PACKED_KEPT) {
+		free(kit->packed);
+		kit->packed = NULL;
+	}
+}
+
+bool dif_inflate_kit_use(struct dif_inflate_kit *kit, const struct dif_package *p,
+                         const struct dif_member *m, void *to, struct dif_error *err)
 {
 	if (!dif_inflate_fits(m)) {
 		return inflate_streaming(p, m, to, err);
@@ -221,16 +267,27 @@ bool dif_ingest_inflate(const struct dif_package *p, const struct dif_member *m,
 		                         check_crc(err, m, dif_crc32(0, to, (size_t)m->size))
 		               : fail(err, m, "it is stored, and its sizes differ");
 	}
-	struct libdeflate_decompressor *tool = dif_inflate_tool();
-	void *packed = malloc((size_t)m->packed + 1);
-	bool good = tool != NULL && packed != NULL;
-	if (!good) {
+	if (!make_room(kit, (size_t)m->packed)) {
 		dif_error_set(err, DIF_TRANSIENT, "could not read entry '%s': out of memory",
 		              m->path);
+		return false;
 	}
-	good = good && dif_package_read(p->fd, packed, (size_t)m->packed, m->offset, err) &&
-	       dif_inflate_whole(tool, m, packed, to, err);
-	free(packed);
-	dif_inflate_tool_free(tool);
+	bool good = dif_package_read(p->fd, kit->packed, (size_t)m->packed, m->offset, err) &&
+	            dif_inflate_whole(kit->tool, m, kit->packed, to, err);
+	keep_little(kit);
+	return good;
+}
+
+bool dif_ingest_inflate(const struct dif_package *p, const struct dif_member *m, void *to,
+                        struct dif_error *err)
+{
+	struct dif_inflate_kit *kit = dif_inflate_kit_new();
+	if (kit == NULL) {
+		dif_error_set(err, DIF_TRANSIENT, "could not read entry '%s': out of memory",
+		              m->path);
+		return false;
+	}
+	bool good = dif_inflate_kit_use(kit, p, m, to, err);
+	dif_inflate_kit_free(kit);
 	return good;
 }

@@ -34,6 +34,12 @@ void dif_ingest_cancel(struct dif_ingest *i); /* done still comes */
 /* Inflates one entry whole into to (e->size bytes) and checks its CRC; any thread. */
 bool dif_ingest_inflate(const struct dif_package *p, const struct dif_member *m, void *to,
                         struct dif_error *err);
+/* The same with what it needs kept from entry to entry, for one thread at a time. */
+struct dif_inflate_kit;
+struct dif_inflate_kit *dif_inflate_kit_new(void);      /* NULL: out of memory */
+void dif_inflate_kit_free(struct dif_inflate_kit *kit); /* accepts NULL */
+bool dif_inflate_kit_use(struct dif_inflate_kit *kit, const struct dif_package *p,
+                         const struct dif_member *m, void *to, struct dif_error *err);
 
 /* Streaming inflate with CRC check at the end, one thread at a time; for entries of any size. */
 struct dif_inflater;

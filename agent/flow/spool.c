@@ -8,117 +8,36 @@
  * their share only and down to it: so a dead store costs the others at most its share, and a slow
  * one always keeps enough to get on.
  *
- * Buffers that nobody holds stay, while there is more than one user and no need for the memory:
- * the next destination comes by a moment later.
+ * A buffer that nobody holds stays for the destinations that come by a moment later: until all have
+ * had it, the memory is needed, or more than a small part of the budget lies there.
  */
 #include "flow/spool_private.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "flow/ingest.h"
-#include "host/crypto.h"
 
 #define TICK_MS 250 /* how often a blocked waiter looks for leases that are too old */
 
-enum filling { FILLING, FILLED, BROKEN };
-
-struct buffer {
-	struct dif_link link; /* idle */
-	char key[112];        /* package, offset, form */
-	struct dif_spool *spool;
-	struct dif_body_bytes bytes;
-	uint8_t *p;
-	uint64_t size;
-	enum filling filling;
-	struct dif_link leases;
-	uint32_t nleases;
-	struct dif_work work;
-	struct dif_spool_user *worker; /* on whose behalf the pool reads */
-	const struct dif_package *package;
-	const struct dif_member *member;
-	enum dif_form_id form;
-	struct dif_slices *slices; /* while the pool reads; NULL: a whole member */
-	bool is_slice;
-	uint8_t digest[DIF_DIGEST_MAX];
-	struct dif_error err;
-};
-
 static void soon(struct dif_spool *s);
 
-/* --- filling, on the pool --- */
-
-bool dif_spool_pread(const struct dif_package *p, uint64_t offset, void *to, size_t n,
-                     struct dif_error *err)
-{
-	uint8_t *at = to;
-	while (n > 0) {
-		ssize_t got = pread(p->fd, at, n, (off_t)offset);
-		if (got < 0 && errno == EINTR) {
-			continue;
-		}
-		if (got <= 0) {
-			dif_error_set(err, DIF_INTEGRITY, "could not read package '%.12s': %s",
-			              p->sha256, got < 0 ? strerror(errno) : "it is cut off");
-			return false;
-		}
-		at += got;
-		offset += (uint64_t)got;
-		n -= (size_t)got;
-	}
-	return true;
-}
-
-static bool fill_gzip(struct buffer *b)
-{
-	const struct dif_member *m = b->member;
-	uint8_t digest[DIF_DIGEST_MAX];
-	memcpy(b->p, dif_gzip_header, DIF_GZIP_HEADER);
-	if (!dif_spool_pread(b->package, m->offset, b->p + DIF_GZIP_HEADER, (size_t)m->packed,
-	                     &b->err)) {
-		return false;
-	}
-	dif_gzip_trailer(b->p + DIF_GZIP_HEADER + m->packed, m->crc, m->size);
-	/* No inflate, so no CRC: the digest of the form says whether these are the bytes. */
-	if (!dif_hash(DIF_SHA256, b->p, (size_t)b->size, digest) ||
-	    memcmp(digest, m->form[DIF_GZIP].sha256, 32) != 0) {
-		dif_error_set(&b->err, DIF_INTEGRITY,
-		              "could not read entry '%s': it is not what was verified", m->path);
-		return false;
-	}
-	return true;
-}
-
-static void on_fill(struct dif_work *w)
-{
-	struct buffer *b = (struct buffer *)(void *)((char *)w - offsetof(struct buffer, work));
-	b->p = malloc(b->size ? (size_t)b->size : 1);
-	if (b->p == NULL) {
-		dif_error_set(&b->err, DIF_TRANSIENT, "could not read entry '%s': out of memory",
-		              b->member->path);
-		return;
-	}
-	bool good = b->slices != NULL
-	                    ? dif_slices_fill(b->slices, b->p, (size_t)b->size, b->digest, &b->err)
-	            : b->form == DIF_GZIP
-	                    ? fill_gzip(b)
-	                    : dif_ingest_inflate(b->package, b->member, b->p, &b->err);
-	if (!good && b->err.cls == DIF_OK) {
-		dif_error_set(&b->err, DIF_INTEGRITY, "could not inflate entry '%s'",
-		              b->member->path);
-	}
-}
-
 /* --- buffers --- */
+
+static void wake_idle(struct buffer *b)
+{
+	if (b->is_idle) {
+		b->is_idle = false;
+		b->spool->idled -= b->size;
+		dif_list_remove(&b->link);
+	}
+}
 
 static void drop(struct buffer *b)
 {
 	struct dif_spool *s = b->spool;
-	dif_list_remove(&b->link);
+	wake_idle(b);
 	if (dif_map_get(&s->buffers, b->key) == b) {
 		dif_map_remove(&s->buffers, b->key);
 	}
@@ -127,24 +46,34 @@ static void drop(struct buffer *b)
 	free(b);
 }
 
-/* In nobody's hands any more. */
+static void drop_oldest_idle(struct dif_spool *s)
+{
+	drop(DIF_ENTRY(s->idle.next, struct buffer, link));
+}
+
+/* In nobody's hands any more. What all had is of no more use; of the rest a little is kept, so that
+ * destinations far apart do not fill the memory with what one of them may need some time. */
 static void rest(struct buffer *b)
 {
+	struct dif_spool *s = b->spool;
 	if (b->filling == FILLING) {
-		return; /* on_filled comes */
+		return; /* dif_spool_filled comes */
 	}
-	if (b->filling == FILLED && b->spool->nusers > 1 && !b->is_slice) {
-		dif_list_add(&b->spool->idle, &b->link);
-	} else {
+	if (b->filling == BROKEN || b->is_slice || b->taken >= s->nusers) {
 		drop(b);
+		return;
+	}
+	b->is_idle = true;
+	s->idled += b->size;
+	dif_list_add(&s->idle, &b->link);
+	while (s->idled > s->budget / IDLE_PART) {
+		drop_oldest_idle(s);
 	}
 }
 
-static void on_filled(struct dif_work *w)
+void dif_spool_filled(struct buffer *b)
 {
-	struct buffer *b = (struct buffer *)(void *)((char *)w - offsetof(struct buffer, work));
 	struct dif_spool *s = b->spool;
-	b->filling = b->err.cls == DIF_OK ? FILLED : BROKEN;
 	if (b->filling == BROKEN) {
 		dif_map_remove(&s->buffers, b->key);
 	}
@@ -164,20 +93,36 @@ static void key_of(const struct dif_lease *l, char *to, size_t n)
 	         (unsigned)l->form);
 }
 
-static struct buffer *start_filling(struct dif_spool *s, struct dif_lease *l)
+/* Its bytes are taken here and not by the pool, whose threads would each keep a heap of their own
+ * for them. NULL: out of memory. */
+static struct buffer *new_buffer(struct dif_spool *s, const struct dif_lease *l)
 {
 	struct buffer *b = calloc(1, sizeof *b);
-	if (b == NULL) {
+	uint8_t *p = malloc(l->ticket ? (size_t)l->ticket : 1);
+	if (b == NULL || p == NULL) {
+		free(b);
+		free(p);
 		return NULL;
 	}
 	dif_list_init(&b->link);
+	dif_list_init(&b->queue);
 	dif_list_init(&b->leases);
 	b->spool = s;
+	b->p = p;
 	b->size = l->ticket;
 	b->worker = l->user;
 	b->package = l->package;
 	b->member = l->member;
 	b->form = l->form;
+	return b;
+}
+
+static struct buffer *start_filling(struct dif_spool *s, struct dif_lease *l)
+{
+	struct buffer *b = new_buffer(s, l);
+	if (b == NULL) {
+		return NULL;
+	}
 	if (l->slices != NULL) {
 		b->is_slice = true;
 		b->slices = dif_slices_ref(l->slices);
@@ -185,12 +130,13 @@ static struct buffer *start_filling(struct dif_spool *s, struct dif_lease *l)
 		key_of(l, b->key, sizeof b->key);
 	}
 	if (!b->is_slice && !dif_map_put(&s->buffers, b->key, b)) {
+		free(b->p);
 		free(b);
 		return NULL;
 	}
 	s->used += b->size;
 	b->worker->working++;
-	dif_engine_work(s->engine, &b->work, on_fill, on_filled);
+	dif_list_add(&s->unfilled, &b->queue);
 	return b;
 }
 
@@ -211,7 +157,7 @@ static void note_peak(struct dif_spool *s)
 static bool make_room(struct dif_spool *s, uint64_t n)
 {
 	while (s->used + n > s->budget && !dif_list_empty(&s->idle)) {
-		drop(DIF_ENTRY(s->idle.next, struct buffer, link));
+		drop_oldest_idle(s);
 	}
 	return s->used + n <= s->budget || s->used == 0;
 }
@@ -229,9 +175,10 @@ static void granted(struct dif_spool *s, struct dif_lease *l)
 
 static void take(struct buffer *b, struct dif_lease *l)
 {
-	dif_list_remove(&b->link);
+	wake_idle(b);
 	dif_list_add(&b->leases, &l->sharing);
 	b->nleases++;
+	b->taken++;
 	l->buffer = b;
 }
 
@@ -299,11 +246,13 @@ static void tell(struct dif_spool *s)
 	while (at != &s->granted) {
 		struct dif_lease *l = DIF_ENTRY(at, struct dif_lease, link);
 		struct buffer *b = l->buffer;
-		if (l->told || (b != NULL && b->filling == FILLING)) {
+		if (b != NULL && b->filling == FILLING) {
 			at = at->next;
 			continue;
 		}
 		l->told = true;
+		dif_list_remove(&l->link);
+		dif_list_add(&s->told, &l->link);
 		if (l->slices != NULL) {
 			dif_slices_told(l->slices);
 		}
@@ -351,6 +300,7 @@ static void on_soon(uv_timer_t *t)
 	if (serve(s, true)) {
 		serve(s, false);
 	}
+	dif_spool_fill(s);
 	tell(s);
 	if (dif_list_empty(&s->waiting)) {
 		uv_timer_stop(&s->tick);
@@ -375,11 +325,10 @@ static bool others_wait(const struct dif_spool *s, const struct dif_spool_user *
 
 static struct dif_lease *too_old(struct dif_spool *s, int64_t now)
 {
-	for (struct dif_link *at = s->granted.next; at != &s->granted; at = at->next) {
+	for (struct dif_link *at = s->told.next; at != &s->told; at = at->next) {
 		struct dif_lease *l = DIF_ENTRY(at, struct dif_lease, link);
-		if (l->told && !l->asked && l->events->asked_back != NULL &&
-		    now - l->since >= DIF_LEASE_MS && l->user->held - l->user->asked > share(s) &&
-		    others_wait(s, l->user)) {
+		if (!l->asked && l->events->asked_back != NULL && now - l->since >= DIF_LEASE_MS &&
+		    l->user->held - l->user->asked > share(s) && others_wait(s, l->user)) {
 			return l;
 		}
 	}
@@ -473,7 +422,7 @@ void dif_spool_leave(struct dif_spool_user *u, void (*left)(void *data), void *d
 	dif_list_add(&s->leaving, &u->link);
 	if (--s->nusers <= 1) {
 		while (!dif_list_empty(&s->idle)) {
-			drop(DIF_ENTRY(s->idle.next, struct buffer, link));
+			drop_oldest_idle(s);
 		}
 	}
 	soon(s);
@@ -498,16 +447,19 @@ uint64_t dif_spool_peak(const struct dif_spool *s)
 struct dif_spool *dif_spool_new(struct dif_engine *e, uint64_t budget)
 {
 	struct dif_spool *s = calloc(1, sizeof *s);
-	if (s == NULL) {
+	if (s == NULL || !dif_spool_fillers_new(s)) {
+		free(s);
 		return NULL;
 	}
 	s->engine = e;
 	s->budget = budget;
 	dif_map_init(&s->buffers);
 	dif_list_init(&s->leaving);
+	dif_list_init(&s->unfilled);
 	dif_list_init(&s->idle);
 	dif_list_init(&s->waiting);
 	dif_list_init(&s->granted);
+	dif_list_init(&s->told);
 	/* Initializing a timer cannot fail. */
 	uv_timer_init(&e->loop, &s->soon);
 	uv_timer_init(&e->loop, &s->tick);
@@ -532,6 +484,7 @@ void dif_spool_free(struct dif_spool *s)
 	assert(s->nusers == 0 && dif_list_empty(&s->leaving) && s->used == 0);
 	s->closing = true;
 	dif_map_fini(&s->buffers);
+	dif_spool_fillers_free(s);
 	uv_close((uv_handle_t *)&s->soon, on_closed);
 	uv_close((uv_handle_t *)&s->tick, on_closed);
 }

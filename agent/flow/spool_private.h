@@ -1,4 +1,11 @@
-/* spool_private - what spool.c, spool_source.c, spool_slice.c and spool_stream.c share. */
+/* spool_private - what the files of the spool share.
+ *
+ *   spool.c         tickets, shared buffers, who waits for what
+ *   spool_fill.c    buffers filled on the pool, several at a time
+ *   spool_slice.c   a large member in slices
+ *   spool_stream.c  a large member through a window
+ *   spool_source.c  a member in a form, read in order
+ */
 #ifndef DIF_FLOW_SPOOL_PRIVATE_H
 #define DIF_FLOW_SPOOL_PRIVATE_H
 
@@ -6,19 +13,61 @@
 #include "base/map.h"
 #include "flow/ingest.h"
 #include "flow/spool.h"
+#include "host/crypto.h"
 
 #define STREAM_HALF (256u << 10) /* one half is sent while the pool fills the other */
 #define STREAM_TICKET (2u * STREAM_HALF)
 
+/* Of the budget, what may lie in nobody's hands until the next destination comes by. */
+#define IDLE_PART 8
+#define FILLERS_MAX 8
+
+enum filling { FILLING, FILLED, BROKEN };
+
+/* The bytes of a member in a form, or of a slice of it. */
+struct buffer {
+	struct dif_link link;  /* idle */
+	struct dif_link queue; /* to be filled */
+	char key[112];         /* package, offset, form */
+	struct dif_spool *spool;
+	struct dif_body_bytes bytes;
+	uint8_t *p;
+	uint64_t size;
+	enum filling filling;
+	bool is_idle, is_slice;
+	struct dif_link leases;
+	uint32_t nleases, taken;       /* now; so far */
+	struct dif_spool_user *worker; /* on whose behalf the pool reads */
+	const struct dif_package *package;
+	const struct dif_member *member;
+	enum dif_form_id form;
+	struct dif_slices *slices; /* while the pool reads; NULL: a whole member */
+	uint8_t digest[DIF_DIGEST_MAX];
+	struct dif_error err;
+};
+
+/* One job of the pool. */
+struct filler {
+	struct dif_work work;
+	struct dif_spool *spool;
+	struct dif_inflate_kit *kit;
+	struct dif_link batch;
+	bool is_busy;
+};
+
 struct dif_spool {
 	struct dif_engine *engine;
-	uint64_t budget, used, peak;
+	uint64_t budget, used, idled, peak; /* idled: of the used ones, in nobody's hands */
 	uint32_t nusers;
-	struct dif_link leaving; /* users on their way out */
-	struct dif_map buffers;  /* key -> struct buffer: those that may be shared */
-	struct dif_link idle;    /* ready, in nobody's hands, oldest first */
-	struct dif_link waiting; /* leases without memory, in order */
-	struct dif_link granted; /* leases with memory, in order */
+	struct dif_link leaving;  /* users on their way out */
+	struct dif_map buffers;   /* key -> struct buffer: those that may be shared */
+	struct dif_link unfilled; /* buffers that no filler has yet, in order */
+	struct dif_link idle;     /* ready, in nobody's hands, oldest first */
+	struct dif_link waiting;  /* leases without memory, in order */
+	struct dif_link granted;  /* leases with memory and not told yet, in order */
+	struct dif_link told;     /* leases that are used, in order */
+	struct filler fillers[FILLERS_MAX];
+	uint32_t nfillers;
 	uv_timer_t soon, tick;
 	uint32_t handles;
 	bool closing;
@@ -35,7 +84,7 @@ struct dif_spool_user {
 };
 
 struct dif_lease {
-	struct dif_link link;    /* waiting or granted */
+	struct dif_link link;    /* waiting, granted or told */
 	struct dif_link sharing; /* in the buffer's leases */
 	struct dif_spool_user *user;
 	const struct dif_package *package;
@@ -53,6 +102,12 @@ struct dif_lease {
 
 extern const struct dif_body_ops dif_spool_stream_ops;
 void dif_spool_worked(struct dif_spool_user *u); /* one pool job less */
+void dif_spool_filled(struct buffer *b);         /* FILLED or BROKEN; on the loop */
+
+/* spool_fill.c */
+bool dif_spool_fillers_new(struct dif_spool *s); /* false: out of memory */
+void dif_spool_fillers_free(struct dif_spool *s);
+void dif_spool_fill(struct dif_spool *s); /* gives what is unfilled to idle fillers */
 /* The entry's own deflate bytes from `from` on; false: err. Any thread. */
 bool dif_spool_pread(const struct dif_package *p, uint64_t offset, void *to, size_t n,
                      struct dif_error *err);

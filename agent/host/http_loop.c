@@ -246,7 +246,10 @@ int dif_http_loop_close(void *client, curl_socket_t fd)
 
 bool dif_http_loop_init(struct dif_http_client *c)
 {
-	return curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
+	/* By itself it would keep four for each request under way, and so close and open them as
+	 * the number of these goes down and up. */
+	return curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)RUNNING_MAX) == CURLM_OK &&
+	       curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
 	       curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c) == CURLM_OK &&
 	       curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timeout) == CURLM_OK &&
 	       curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c) == CURLM_OK;

@@ -295,8 +295,8 @@ fail:
 static void init_loop(struct dif_instance *i)
 {
 	bool is_http = (i->offer->flags & DIF_OFFER_HTTP) != 0;
-	i->limit = is_http ? (uint32_t)i->settings.connections : WINDOW_FILES;
-	dif_pressure_init(&i->pressure, i->limit, i->caps.writes_per_s, dif_steady_ms());
+	uint32_t most = is_http ? (uint32_t)i->settings.connections : WINDOW_FILES;
+	dif_pressure_init(&i->pressure, most, i->caps.writes_per_s, dif_steady_ms());
 	if (!dif_random(&i->chance, sizeof i->chance)) {
 		i->chance = (uint64_t)dif_steady_ms(); /* jitter need not be a secret */
 	}
@@ -417,9 +417,9 @@ const struct dif_pressure *dif_instance_pressure(const struct dif_instance *i)
 
 void dif_instance_limit(struct dif_instance *i, uint32_t connections)
 {
-	uint32_t before = i->limit;
-	i->limit = bounded(connections, i->pressure.window_max);
-	if (i->limit > before && !i->is_closing) {
+	uint32_t before = i->pressure.share;
+	i->pressure.share = bounded(connections, i->pressure.window_max);
+	if (i->pressure.share > before && !i->is_closing) {
 		dif_run_kick(i);
 	}
 }

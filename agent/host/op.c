@@ -6,7 +6,7 @@
  *    │▼          │
  *    waiting ◀───┘ back-off; or its key was written a moment ago
  *
- * An op is queued until its instance may do one more thing at once (dif_pressure, the limit) and
+ * An op is queued until its instance may do one more thing at once (dif_pressure) and
  * has a credential. Callbacks are made from the loop only: what ends inside a caller's own call
  * waits among the finished for the next turn.
  */
@@ -355,9 +355,6 @@ static bool start_first(struct dif_instance *i)
 	struct dif_op_run *r = DIF_ENTRY(i->queue.next, struct dif_op_run, link);
 	int64_t now = dif_steady_ms(), wait = 0;
 	bool writes = verbs[r->verb].writes && !r->must_read_back;
-	if (i->pressure.in_flight >= i->limit) {
-		return false;
-	}
 	if (!dif_pressure_may_start(&i->pressure, writes, now, &wait)) {
 		if (wait > 0) {
 			int rc = uv_timer_start(&i->wake, on_wake, (uint64_t)wait, 0);

@@ -292,7 +292,6 @@ struct dif_instance {
 	struct dif_file_root *root; /* NULL: not opened yet */
 	struct dif_pressure pressure;
 	struct dif_key_time *key_times; /* NULL: the store names no limit of a key */
-	uint32_t limit;
 	int64_t down_since;
 	struct dif_error
 		trouble;      /* the last failure of the peer's, cls OK: none since it answered */

@@ -21,6 +21,10 @@
 #define WINDOW_FIRST 32u
 #define WINDOW_LEAST 2u
 #define HALVE_EVERY 1000
+#define GROWS 2.0
+#define PAYS 1.4 /* times the successes; where connections are what is short, it would be GROWS */
+#define MEASURE_MS 50
+#define TRY_EVERY 1000
 
 #define TOKENS 500.0
 #define COST_REPEAT 5.0
@@ -64,6 +68,8 @@ void dif_pressure_init(struct dif_pressure *p, uint32_t window_max, double write
 		.window = first,
 		.window_min = window_max < WINDOW_LEAST ? window_max : WINDOW_LEAST,
 		.window_max = window_max,
+		.share = window_max,
+		.measured = -(int32_t)first,
 		.halved_at = now - HALVE_EVERY,
 		.rate = writes_per_s,
 		.rate_at = now,
@@ -72,6 +78,12 @@ void dif_pressure_init(struct dif_pressure *p, uint32_t window_max, double write
 		.breaker = DIF_CLOSED,
 		.bucket_at = now,
 	};
+}
+
+uint32_t dif_pressure_width(const struct dif_pressure *p)
+{
+	uint32_t window = (uint32_t)p->window;
+	return window < p->share ? window : p->share;
 }
 
 /* Writes that may go out in a burst: a tenth of a second's worth. */
@@ -101,7 +113,7 @@ bool dif_pressure_may_start(struct dif_pressure *p, bool is_write, int64_t now, 
 		p->breaker = DIF_HALF_OPEN;
 		p->probes_ok = 0;
 	}
-	uint32_t most = p->breaker == DIF_HALF_OPEN ? 1 : (uint32_t)p->window;
+	uint32_t most = p->breaker == DIF_HALF_OPEN ? 1 : dif_pressure_width(p);
 	if (p->in_flight >= most) {
 		return false;
 	}
@@ -118,6 +130,9 @@ bool dif_pressure_may_start(struct dif_pressure *p, bool is_write, int64_t now, 
 void dif_pressure_started(struct dif_pressure *p, bool is_write, int64_t now)
 {
 	p->in_flight++;
+	if (p->in_flight * 2 >= dif_pressure_width(p)) {
+		p->full = p->in_flight;
+	}
 	if (is_write && p->rate > 0) {
 		refill(p, now);
 		p->allowance -= 1;
@@ -179,14 +194,57 @@ static void on_failure(struct dif_pressure *p, int64_t now, double chance)
 	}
 }
 
-static void on_success(struct dif_pressure *p, bool busy)
+/* --- the window --- */
+
+/* After a change of it what is under way, and new connections, are not counted. */
+static void measure_again(struct dif_pressure *p)
+{
+	p->measured = -(int32_t)p->window;
+}
+
+/* The window was full. A near store, a full line or our own processor get no faster by more
+ * connections: they only wait there, and each costs a handshake and memory. */
+static void try_more(struct dif_pressure *p, int64_t now)
+{
+	double most = p->window_max < p->share ? p->window_max : p->share;
+	if (p->window < WINDOW_FIRST) {
+		p->window = p->window + 1 < most ? p->window + 1 : p->window;
+		measure_again(p);
+		return;
+	}
+	if (++p->measured <= 0) {
+		p->measured_since = now;
+		return;
+	}
+	int64_t span = now - p->measured_since;
+	if (p->measured < 2 * p->window || span < MEASURE_MS) {
+		return;
+	}
+	double rate = p->measured / (double)span;
+	if (p->before > 0 && rate < p->rate_before * PAYS) {
+		p->window = p->before;
+		p->before = 0;
+		p->try_at = now + TRY_EVERY;
+	} else if (p->window < most && now >= p->try_at) {
+		p->before = p->window;
+		p->rate_before = rate;
+		p->window = p->window * GROWS < most ? p->window * GROWS : most;
+	} else {
+		p->before = 0;
+	}
+	measure_again(p);
+}
+
+static void on_success(struct dif_pressure *p, bool busy, int64_t now)
 {
 	if (p->tokens < TOKENS) {
 		p->tokens += 1;
 	}
 	/* A window that nobody fills proves nothing about a larger one. */
 	if (busy) {
-		p->window = p->window + 1 < p->window_max ? p->window + 1 : p->window_max;
+		try_more(p, now);
+	} else {
+		measure_again(p);
 	}
 	if (p->breaker == DIF_OPEN) {
 		return;
@@ -210,13 +268,16 @@ static void on_throttled(struct dif_pressure *p, int64_t now)
 	if (p->window < p->window_min) {
 		p->window = p->window_min;
 	}
+	p->before = 0;
+	measure_again(p);
 }
 
 void dif_pressure_ended(struct dif_pressure *p, enum dif_class cls, bool local, int64_t now,
                         double chance)
 {
 	assert(p->in_flight > 0);
-	bool busy = p->in_flight * 2 >= (uint32_t)p->window;
+	bool busy = p->full > 0;
+	p->full -= busy ? 1 : 0;
 	p->in_flight--;
 	if (local) {
 		return;
@@ -226,7 +287,7 @@ void dif_pressure_ended(struct dif_pressure *p, enum dif_class cls, bool local, 
 	case DIF_OK:
 	case DIF_NOT_FOUND:
 	case DIF_CONFLICT:
-		on_success(p, busy);
+		on_success(p, busy, now);
 		break;
 	case DIF_THROTTLED:
 		on_throttled(p, now);

@@ -16,10 +16,19 @@ int64_t dif_retry_delay(const struct dif_error *err, uint32_t attempt, double ch
 
 /* What one destination may do at once and how fast. */
 struct dif_pressure {
-	/* window: additive increase per success, halved on throttle, at most once per 1 s */
+	/* window: one more per success up to 32, from there twice as much where that pays;
+	 * halved on throttle, at most once per 1 s */
 	double window;
 	uint32_t window_min, window_max, in_flight;
+	uint32_t share; /* of the agent's connections: no more at once, whatever the window */
 	int64_t halved_at;
+	uint32_t full; /* of those under way, begun while the window was at least half full */
+	/* whether it pays: successes while it is full, the first ones not counted, and since when;
+	 * what the window was before, 0: nothing is tried, and the successes per ms of then; when
+	 * the next may be tried */
+	int32_t measured;
+	int64_t measured_since, try_at;
+	double before, rate_before;
 	/* writes per second, 0: no limit */
 	double rate, allowance;
 	int64_t rate_at;
@@ -37,6 +46,7 @@ enum dif_breaker { DIF_CLOSED, DIF_OPEN, DIF_HALF_OPEN };
 
 void dif_pressure_init(struct dif_pressure *p, uint32_t window_max, double writes_per_s,
                        int64_t now);
+uint32_t dif_pressure_width(const struct dif_pressure *p); /* how many at once, now */
 /* May another op start now? Else *wait tells after how many ms to ask again (0: when one ends). */
 bool dif_pressure_may_start(struct dif_pressure *p, bool is_write, int64_t now, int64_t *wait);
 void dif_pressure_started(struct dif_pressure *p, bool is_write, int64_t now);

@@ -83,7 +83,7 @@ TEST(a_small_file_is_enough)
 	assert_string_equal(c->archive, "/var/lib/x/archive");
 	assert_string_equal(c->plugins, plugins);
 	assert_int_equal(c->profile, DIF_PRODUCTION);
-	assert_int_equal(c->memory, 64 << 20);
+	assert_int_equal(c->memory, 32 << 20);
 	assert_int_equal(c->nstores, 1);
 	assert_string_equal(c->stores[0].plugin, "dir");
 	assert_int_equal(c->ndestinations, 1);

@@ -61,19 +61,96 @@ TEST(the_window_bounds_what_is_in_flight)
 	assert_true(dif_pressure_may_start(&p, true, 0, &wait));
 }
 
-TEST(the_window_grows_when_used_and_halves_once_per_second)
+/* As many ops as may be are under way for a while. Each takes latency ms, and no two end within gap
+ * ms: a store far away, and one (or ourselves) that does one thing after the other. */
+static uint32_t keep_busy(struct dif_pressure *p, int64_t *now, int64_t ms, int64_t latency,
+                          int64_t gap)
+{
+	int64_t ends[256], last = *now, wait;
+	uint32_t n = 0, most = 0;
+	for (int64_t end = *now + ms; *now < end; (*now)++) {
+		uint32_t left = 0;
+		for (uint32_t i = 0; i < n; i++) {
+			if (ends[i] <= *now) {
+				dif_pressure_ended(p, DIF_OK, false, *now, 0);
+			} else {
+				ends[left++] = ends[i];
+			}
+		}
+		n = left;
+		while (dif_pressure_may_start(p, true, *now, &wait)) {
+			dif_pressure_started(p, true, *now);
+			last = *now + latency > last + gap ? *now + latency : last + gap;
+			ends[n++] = last;
+		}
+		most = n > most ? n : most;
+	}
+	while (p->in_flight > 0) {
+		dif_pressure_ended(p, DIF_CANCELED, false, *now, 0);
+	}
+	return most;
+}
+
+TEST(the_window_grows_where_more_connections_bring_more)
+{
+	UNUSED_STATE;
+	struct dif_pressure p;
+	int64_t now = 0;
+	dif_pressure_init(&p, 128, 0, 0);
+	assert_int_equal((int)p.window, 32);
+	for (int i = 0; i < 1000; i++) {
+		one(&p, DIF_OK, now++); /* alone: proves nothing */
+	}
+	assert_int_equal((int)p.window, 32);
+	assert_int_equal(keep_busy(&p, &now, 1500, 60, 0), 128);
+	assert_int_equal((int)p.window, 128);
+	/* A share of them, as many as there are. */
+	dif_pressure_init(&p, 128, 0, 0);
+	p.share = 40;
+	assert_int_equal(keep_busy(&p, &now, 1500, 60, 0), 40);
+	p.share = 100;
+	assert_int_equal(keep_busy(&p, &now, 1500, 60, 0), 100);
+	p.share = 20;
+	assert_int_equal(dif_pressure_width(&p), 20);
+	assert_int_equal(keep_busy(&p, &now, 1500, 60, 0), 20);
+}
+
+TEST(the_window_stays_where_more_connections_only_wait)
+{
+	UNUSED_STATE;
+	struct dif_pressure p;
+	int64_t now = 0;
+	dif_pressure_init(&p, 128, 0, 0);
+	assert_int_equal(keep_busy(&p, &now, 10000, 5, 1), 64); /* it was tried */
+	assert_int_equal((int)p.window, 32);
+	/* It is tried again, and the store may be another one by now. */
+	assert_int_equal(keep_busy(&p, &now, 5000, 200, 0), 128);
+	assert_int_equal((int)p.window, 128);
+}
+
+TEST(a_small_window_grows_by_one_for_each_success)
 {
 	UNUSED_STATE;
 	struct dif_pressure p;
 	dif_pressure_init(&p, 128, 0, 0);
-	assert_int_equal((int)p.window, 32);
-	one(&p, DIF_OK, 0); /* alone: proves nothing */
-	assert_int_equal((int)p.window, 32);
-	for (int i = 0; i < 32; i++) {
+	p.window = 3;
+	for (int i = 0; i < 5; i++) {
 		dif_pressure_started(&p, false, 0);
 	}
 	dif_pressure_ended(&p, DIF_OK, false, 0, 0);
-	assert_int_equal((int)p.window, 33);
+	assert_int_equal((int)p.window, 4);
+	dif_pressure_ended(&p, DIF_NOT_FOUND, false, 0, 0); /* an answer, too */
+	assert_int_equal((int)p.window, 5);
+}
+
+TEST(the_window_halves_once_per_second)
+{
+	UNUSED_STATE;
+	struct dif_pressure p;
+	dif_pressure_init(&p, 128, 0, 0);
+	for (int i = 0; i < 32; i++) {
+		dif_pressure_started(&p, false, 0);
+	}
 	for (int i = 0; i < 10; i++) {
 		dif_pressure_ended(&p, DIF_THROTTLED, false, 10000 + i, 0);
 	}
@@ -281,7 +358,10 @@ int main(void)
 		cmocka_unit_test(transport_errors_get_full_jitter),
 		cmocka_unit_test(throttling_keeps_half_as_floor_and_hears_the_peer),
 		cmocka_unit_test(the_window_bounds_what_is_in_flight),
-		cmocka_unit_test(the_window_grows_when_used_and_halves_once_per_second),
+		cmocka_unit_test(the_window_grows_where_more_connections_bring_more),
+		cmocka_unit_test(the_window_stays_where_more_connections_only_wait),
+		cmocka_unit_test(a_small_window_grows_by_one_for_each_success),
+		cmocka_unit_test(the_window_halves_once_per_second),
 		cmocka_unit_test(writes_keep_to_their_rate),
 		cmocka_unit_test(the_first_write_need_not_wait),
 		cmocka_unit_test(five_failures_in_a_row_open_the_breaker),

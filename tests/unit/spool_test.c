@@ -2,9 +2,12 @@
 
 #include "flow/blob.h"
 
-#define BUDGET (6u << 20)
+#define BUDGET (5u << 20)
 #define LARGE (DIF_WHOLE_MAX + 12345)
-#define MIDDLE (2u << 20)
+#define WINDOW (32 * (128u << 10)) /* what a delivery asks for, with 32 requests at once */
+#define MIDDLE (WINDOW / 3 + 1)
+#define SMALL (BUDGET / 20) /* two of them are what may lie in nobody's hands */
+#define TEXTS 8
 
 /* A package of one large and some middle files; content differs per file, so that packing is not
  * everything. */
@@ -91,21 +94,22 @@ static void leave(struct world *w, struct dif_spool_user *u)
 	world_until(w, has_left, &t);
 }
 
-static struct cut *made(struct world *w, char *text[5])
+static struct cut *made(struct world *w, char *text[TEXTS])
 {
 	text[0] = content(LARGE, 1);
-	for (int i = 1; i < 5; i++) {
-		text[i] = content(MIDDLE, (char)(i + 1));
+	for (int i = 1; i < TEXTS; i++) {
+		text[i] = content(i < 5 ? MIDDLE : SMALL, (char)(i + 1));
 	}
-	const struct file files[] = {{"index.html", INDEX("1")}, {"large.csv", text[0]},
-	                             {"m1.json", text[1]},       {"m2.json", text[2]},
-	                             {"m3.json", text[3]},       {"m4.json", text[4]}};
+	const struct file files[] = {
+		{"index.html", INDEX("1")}, {"large.csv", text[0]}, {"m1.json", text[1]},
+		{"m2.json", text[2]},       {"m3.json", text[3]},   {"m4.json", text[4]},
+		{"s1.json", text[5]},       {"s2.json", text[6]},   {"s3.json", text[7]}};
 	return world_cut(w, 1, files, DIF_LEN(files));
 }
 
-static void drop(struct world *w, struct cut *c, char *text[5])
+static void drop(struct world *w, struct cut *c, char *text[TEXTS])
 {
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < TEXTS; i++) {
 		free(text[i]);
 	}
 	cut_free(c);
@@ -115,12 +119,12 @@ static void drop(struct world *w, struct cut *c, char *text[5])
 TEST(two_destinations_share_one_buffer)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	struct dif_spool_user *a = dif_spool_join(w->setup.spool),
 			      *b = dif_spool_join(w->setup.spool);
-	struct taker one = {.w = w}, two = {.w = w}, three = {.w = w};
+	struct taker one = {.w = w}, two = {.w = w};
 	want(&one, a, c, "m1.json", DIF_IDENTITY);
 	want(&two, b, c, "m1.json", DIF_IDENTITY);
 	world_until(w, is_told, &one);
@@ -128,14 +132,72 @@ TEST(two_destinations_share_one_buffer)
 	assert_ptr_equal(one.body->ops->view(one.body), two.body->ops->view(two.body));
 	assert_memory_equal(one.body->ops->view(one.body), text[1], MIDDLE);
 	assert_int_equal(dif_spool_peak(w->setup.spool), MIDDLE);
-	/* who comes a moment later finds it still there */
-	const void *at = one.body->ops->view(one.body);
 	dif_spool_release(one.lease);
 	dif_spool_release(two.lease);
-	want(&three, b, c, "m1.json", DIF_IDENTITY);
-	world_until(w, is_told, &three);
-	assert_ptr_equal(three.body->ops->view(three.body), at);
-	dif_spool_release(three.lease);
+	leave(w, a);
+	leave(w, b);
+	drop(w, c, text);
+}
+
+/* From now on whatever is inflated again fails. */
+static void damage(const struct cut *c, const char *name)
+{
+	const struct dif_member *m = dif_manifest_find(c->manifest, name);
+	char path[64], byte = 0;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", c->package->fd);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	off_t at = (off_t)(m->offset + m->packed / 2);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte = (char)(byte ^ 0x55);
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
+}
+
+static bool is_had(struct taker *t, struct dif_spool_user *u, const struct cut *c, const char *name)
+{
+	want(t, u, c, name, DIF_IDENTITY);
+	world_until(t->w, is_told, t);
+	bool had = !t->failed;
+	dif_spool_release(t->lease);
+	return had;
+}
+
+TEST(who_comes_a_moment_later_finds_it_still_there_once)
+{
+	UNUSED_STATE;
+	char *text[TEXTS];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool),
+			      *b = dif_spool_join(w->setup.spool);
+	struct taker t = {.w = w};
+	assert_true(is_had(&t, a, c, "s1.json"));
+	damage(c, "s1.json");
+	assert_true(is_had(&t, b, c, "s1.json"));
+	assert_false(is_had(&t, a, c, "s1.json")); /* all have had it */
+	leave(w, a);
+	leave(w, b);
+	drop(w, c, text);
+}
+
+TEST(a_destination_far_ahead_fills_no_memory)
+{
+	UNUSED_STATE;
+	char *text[TEXTS];
+	struct world *w = world_new(BUDGET);
+	struct cut *c = made(w, text);
+	struct dif_spool_user *a = dif_spool_join(w->setup.spool),
+			      *b = dif_spool_join(w->setup.spool);
+	struct taker t = {.w = w};
+	static const char *const names[] = {"s1.json", "s2.json", "s3.json", "m1.json"};
+	for (size_t i = 0; i < DIF_LEN(names); i++) {
+		assert_true(is_had(&t, a, c, names[i]));
+		damage(c, names[i]);
+	}
+	assert_false(is_had(&t, b, c, "s1.json"));
+	assert_false(is_had(&t, b, c, "m1.json"));
+	assert_true(dif_spool_peak(w->setup.spool) <= MIDDLE + BUDGET / 8);
 	leave(w, a);
 	leave(w, b);
 	drop(w, c, text);
@@ -144,7 +206,7 @@ TEST(two_destinations_share_one_buffer)
 TEST(the_budget_is_never_exceeded)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
@@ -202,7 +264,7 @@ static void read_all(struct taker *t, uint64_t offset, const uint8_t *expected, 
 TEST(large_members_are_streamed_from_any_offset)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
@@ -226,7 +288,7 @@ TEST(large_members_are_streamed_from_any_offset)
 TEST(the_gzip_form_is_the_package_s_own_deflate_bytes)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
@@ -248,21 +310,12 @@ TEST(the_gzip_form_is_the_package_s_own_deflate_bytes)
 TEST(a_package_that_changed_under_us_is_refused)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
 	struct taker t = {.w = w}, g = {.w = w};
-	const struct dif_member *m = dif_manifest_find(c->manifest, "m1.json");
-	char path[64], byte = 0;
-	snprintf(path, sizeof path, "/proc/self/fd/%d", c->package->fd);
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	assert_true(fd >= 0);
-	off_t at = (off_t)(m->offset + m->packed / 2);
-	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	byte = (char)(byte ^ 0x55);
-	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-	close(fd);
+	damage(c, "m1.json");
 	want(&t, a, c, "m1.json", DIF_IDENTITY);
 	want(&g, a, c, "m1.json", DIF_GZIP);
 	world_until(w, is_told, &t);
@@ -278,7 +331,7 @@ TEST(a_package_that_changed_under_us_is_refused)
 TEST(a_released_want_is_never_told)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
@@ -297,7 +350,7 @@ TEST(a_released_want_is_never_told)
 TEST(who_holds_more_than_its_share_is_asked_back_and_who_holds_less_never)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	struct dif_spool_user *slow = dif_spool_join(w->setup.spool);
@@ -332,7 +385,7 @@ TEST(who_holds_more_than_its_share_is_asked_back_and_who_holds_less_never)
 TEST(a_dead_destination_gives_its_memory_to_the_others)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	w->to[0].barrier = w->to[1].barrier = 0;
@@ -373,7 +426,7 @@ static bool has_index(void *data)
 TEST(puts_that_gave_their_memory_back_are_made_good)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	w->to[0].barrier = w->to[1].barrier = 0;
@@ -404,6 +457,26 @@ TEST(puts_that_gave_their_memory_back_are_made_good)
 	}
 	check_text(w->store[0], "index.html", INDEX("1"));
 	assert_true(dif_spool_peak(w->setup.spool) <= BUDGET);
+	drop(w, c, text);
+}
+
+TEST(a_delivery_asks_for_no_more_bytes_than_its_requests_can_need)
+{
+	UNUSED_STATE;
+	char *text[TEXTS];
+	struct world *w = world_new(64 << 20);
+	struct cut *c = made(w, text);
+	w->store[0]->stuck = "m";
+	struct dif_publication *p = world_start(w, c, 1, false);
+	world_until(w, holds_three, w->store[0]);
+	assert_true(dif_spool_peak(w->setup.spool) <= WINDOW + MIDDLE);
+	w->store[0]->stuck = NULL;
+	mem_wake(w->store[0]);
+	world_wait(w);
+	assert_int_equal(dif_publication_exit(p), 0);
+	dif_publication_free(p);
+	assert_true(dif_spool_peak(w->setup.spool) <= WINDOW + MIDDLE);
+	check_text(w->store[0], "m4.json", text[4]);
 	drop(w, c, text);
 }
 
@@ -453,7 +526,7 @@ static bool read_slices(struct world *w, struct dif_spool_user *u, const struct 
 TEST(slices_are_the_member_in_order_each_with_its_digest)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
@@ -480,7 +553,7 @@ TEST(slices_are_the_member_in_order_each_with_its_digest)
 TEST(the_last_slice_fails_where_the_whole_is_not_what_was_verified)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
@@ -501,7 +574,7 @@ TEST(the_last_slice_fails_where_the_whole_is_not_what_was_verified)
 TEST(a_released_slice_is_never_told)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	struct dif_spool_user *a = dif_spool_join(w->setup.spool);
@@ -522,7 +595,7 @@ TEST(a_released_slice_is_never_told)
 TEST(slices_take_no_more_than_the_share_of_their_user)
 {
 	UNUSED_STATE;
-	char *text[5];
+	char *text[TEXTS];
 	struct world *w = world_new(BUDGET);
 	struct cut *c = made(w, text);
 	struct dif_spool_user *a = dif_spool_join(w->setup.spool),
@@ -554,6 +627,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_destinations_share_one_buffer),
+		cmocka_unit_test(who_comes_a_moment_later_finds_it_still_there_once),
+		cmocka_unit_test(a_destination_far_ahead_fills_no_memory),
 		cmocka_unit_test(the_budget_is_never_exceeded),
 		cmocka_unit_test(large_members_are_streamed_from_any_offset),
 		cmocka_unit_test(the_gzip_form_is_the_package_s_own_deflate_bytes),
@@ -563,6 +638,7 @@ int main(void)
 			who_holds_more_than_its_share_is_asked_back_and_who_holds_less_never),
 		cmocka_unit_test(a_dead_destination_gives_its_memory_to_the_others),
 		cmocka_unit_test(puts_that_gave_their_memory_back_are_made_good),
+		cmocka_unit_test(a_delivery_asks_for_no_more_bytes_than_its_requests_can_need),
 		cmocka_unit_test(slices_are_the_member_in_order_each_with_its_digest),
 		cmocka_unit_test(the_last_slice_fails_where_the_whole_is_not_what_was_verified),
 		cmocka_unit_test(a_released_slice_is_never_told),
