@@ -5,7 +5,8 @@
  *   set_state  GET /2013-04-01/change/ID, until it is INSYNC
  *
  * Each target is a record of its own with the same name and type; its SetIdentifier is
- * OWNER-TARGET. Records with other identifiers are told but left alone.
+ * OWNER-TARGET. Records with other identifiers are told, as foreign:IDENTIFIER because one of them
+ * may be called like a target, and left alone.
  *
  * Route 53 has no conditions. The tag is a hash of what was read; set reads again and compares, so
  * a change that falls between that and the batch is not seen, unless it is to a record that the
@@ -23,6 +24,7 @@
 #define TTL_MAX 2147483647
 #define RATE_PER_S 2 /* of the account's 5, which others share */
 #define POLL_MS 5000
+#define FOREIGN "foreign:"
 
 /* Constant after open. */
 struct route53 {
@@ -237,9 +239,19 @@ static struct records *take(struct dif_op *op, const struct dif_reply *r)
 	return all;
 }
 
-static void on_get(struct dif_op *op, const struct dif_reply *r)
+/* A simple record has no name but its value. */
+static const char *name_of(struct dif_op *op, const struct record *r, const char *value)
 {
 	const struct route53 *s = op->self;
+	if (is_ours(op, r)) {
+		return r->id + strlen(s->prefix);
+	}
+	return *r->id != '\0' ? host->fmt(op, FOREIGN "%s", r->id) : value;
+}
+
+/* The TTL is that of our records, which a set can change. */
+static void on_get(struct dif_op *op, const struct dif_reply *r)
+{
 	struct records *all = take(op, r);
 	uint32_t ttl = 0;
 	if (all == NULL) {
@@ -248,11 +260,10 @@ static void on_get(struct dif_op *op, const struct dif_reply *r)
 	for (uint32_t i = 0; i < all->n; i++) {
 		const struct record *one = &all->all[i];
 		const char *value = route_bare(op, one->value);
-		const char *name = is_ours(op, one) ? one->id + strlen(s->prefix) : one->id;
-		host->target(op, &(struct dif_target){.name = *name != '\0' ? name : value,
+		host->target(op, &(struct dif_target){.name = name_of(op, one, value),
 		                                      .value = value,
 		                                      .weight = one->weight});
-		ttl = one->ttl > ttl ? one->ttl : ttl;
+		ttl = is_ours(op, one) && one->ttl > ttl ? one->ttl : ttl;
 	}
 	host->done(op, &(struct dif_result){.tag = all->tag, .ttl_s = ttl});
 }
@@ -335,7 +346,7 @@ static struct record *find(struct records *all, const char *id)
 	return NULL;
 }
 
-/* The changes as XML; how many in *n. */
+/* The changes as XML; how many in *n. Foreign targets come back as they were told. */
 static struct dif_bytes changes(struct dif_op *op, struct records *all, uint32_t *n)
 {
 	const struct route53 *s = op->self;
@@ -343,6 +354,9 @@ static struct dif_bytes changes(struct dif_op *op, struct records *all, uint32_t
 	struct dif_text *t = host->text(op);
 	for (uint32_t i = 0; i < in->n; i++) {
 		const struct dif_target *to = &in->targets[i];
+		if (strncmp(to->name, FOREIGN, sizeof FOREIGN - 1) == 0) {
+			continue;
+		}
 		const char *id = host->fmt(op, "%s%s", s->prefix, to->name);
 		struct record *old = find(all, id);
 		if (old != NULL) {
