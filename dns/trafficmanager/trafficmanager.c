@@ -1,12 +1,12 @@
 /* trafficmanager - endpoints of a profile of Azure Traffic Manager, API 2022-04-01.
  *
  *   get   GET .../Microsoft.Network/trafficManagerProfiles/PROFILE
- *   set   the same, then PATCH of every endpoint that is to change, one behind the other: those
- *         that are to serve first, so that there is always one that does
+ *   set   the same, then PATCH of all that is to change, one behind the other: the TTL, the
+ *         endpoints that are to serve, those that are not; so there is always one that does
  *
- * The profile, its endpoints and its TTL are made by people; here they get weights and are switched
- * on and off. An endpoint is a target's where it has the target's name, or its address. Others are
- * told but left alone. Weight 0 is Disabled.
+ * The profile and its endpoints are made by people; here endpoints get weights and are switched on
+ * and off. An endpoint is a target's by its address; what is not among the targets is switched off,
+ * as weight 0 is.
  *
  * A PATCH takes no condition. The tag is a hash of what was read; set reads again and compares, so
  * a change that falls in between is not seen. Facts and decisions: docs/notes/trafficmanager.md.
@@ -32,15 +32,16 @@ struct trafficmanager {
 struct endpoint {
 	const char *kind; /* "ExternalEndpoints", as addresses have it */
 	const char *name, *target;
-	uint32_t weight; /* 1 to 1000, whether it is enabled or not */
-	bool enabled;
-	const struct dif_target *wanted; /* NULL: it is nobody's, or right as it is */
+	uint32_t weight;                 /* 1 to 1000, whether it is enabled or not */
+	bool enabled, listed;            /* listed: among the targets */
+	const struct dif_target *wanted; /* NULL: it is right as it is */
 };
 
 /* What a set has read, and how far it is; its scratch. */
 struct work {
 	struct endpoint *all;
 	uint32_t n, next;
+	uint32_t ttl;
 	bool disabling; /* the second round */
 };
 
@@ -123,9 +124,15 @@ static struct endpoint *endpoints(struct dif_op *op, const struct dif_reply *r,
 	return all;
 }
 
-static const char *tag_of(struct dif_op *op, const struct endpoint *all, uint32_t n)
+static uint32_t ttl_of(struct dif_op *op, const struct dif_node *profile)
+{
+	return (uint32_t)host->num(op, host->get(profile, "properties.dnsConfig.ttl"), TTL_MAX);
+}
+
+static const char *tag_of(struct dif_op *op, const struct endpoint *all, uint32_t n, uint32_t ttl)
 {
 	struct dif_text *t = host->text(op);
+	host->add(t, "%u\n", ttl);
 	for (uint32_t i = 0; i < n; i++) {
 		host->add(t, "%s\n%s\n%u\n%d\n", all[i].name, all[i].target, all[i].weight,
 		          all[i].enabled);
@@ -164,14 +171,16 @@ static void on_get(struct dif_op *op, const struct dif_reply *r)
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++) {
+		/* Without a name: who compares goes by the address, as set does. */
+		const char *value = route_bare(op, all[i].target);
+		value = *value != '\0' ? value : all[i].name;
 		host->target(op,
-		             &(struct dif_target){.name = all[i].name,
-		                                  .value = route_bare(op, all[i].target),
+		             &(struct dif_target){.name = value,
+		                                  .value = value,
 		                                  .weight = all[i].enabled ? all[i].weight : 0});
 	}
-	const struct dif_node *ttl = host->get(j, "properties.dnsConfig.ttl");
-	host->done(op, &(struct dif_result){.tag = tag_of(op, all, n),
-	                                    .ttl_s = (uint32_t)host->num(op, ttl, TTL_MAX)});
+	uint32_t ttl = ttl_of(op, j);
+	host->done(op, &(struct dif_result){.tag = tag_of(op, all, n, ttl), .ttl_s = ttl});
 }
 
 static void get(struct dif_op *op)
@@ -181,28 +190,23 @@ static void get(struct dif_op *op)
 
 /* --- set --- */
 
-static bool is_of(const struct endpoint *e, const struct dif_target *t, bool by_name)
-{
-	return by_name ? strcasecmp(e->name, t->name) == 0
-	               : *e->target != '\0' && route_same(e->target, t->value);
-}
-
-/* Name before address: two endpoints may lead to one address. */
+/* A nested endpoint has no address of its own, and goes by its name. */
 static struct endpoint *find(struct work *w, const struct dif_target *t)
 {
-	for (uint32_t round = 0; round < 2; round++) {
-		for (uint32_t i = 0; i < w->n; i++) {
-			if (is_of(&w->all[i], t, round == 0)) {
-				return &w->all[i];
-			}
+	for (uint32_t i = 0; i < w->n; i++) {
+		struct endpoint *e = &w->all[i];
+		if (route_same(*e->target != '\0' ? e->target : e->name, t->value)) {
+			return e;
 		}
 	}
 	return NULL;
 }
 
-/* Marks what has to change. False: the op has failed, and nothing was changed. */
+/* Marks what has to change; what is not among the targets is to serve nobody. False: the op has
+ * failed, and nothing was changed. */
 static bool plan(struct dif_op *op, struct work *w)
 {
+	static const struct dif_target nobody = {0};
 	const struct trafficmanager *s = op->self;
 	const struct dif_route *in = op->in;
 	for (uint32_t i = 0; i < in->n; i++) {
@@ -210,13 +214,20 @@ static bool plan(struct dif_op *op, struct work *w)
 		struct endpoint *e = find(w, t);
 		if (e == NULL || e->kind == NULL) {
 			host->fail(op, DIF_PERMANENT, "",
-			           "profile '%s' has no endpoint '%s' or of the address '%s': add "
-			           "an external endpoint of this name",
-			           s->profile, t->name, t->value);
+			           "profile '%s' has no endpoint with the address '%s': add an "
+			           "external endpoint for '%s'",
+			           s->profile, t->value, t->name);
 			return false;
 		}
+		e->listed = true;
 		if (e->enabled != (t->weight > 0) || (t->weight > 0 && e->weight != t->weight)) {
 			e->wanted = t;
+		}
+	}
+	for (uint32_t i = 0; i < w->n; i++) {
+		struct endpoint *e = &w->all[i];
+		if (!e->listed && e->enabled && e->kind != NULL) {
+			e->wanted = &nobody;
 		}
 	}
 	return true;
@@ -231,7 +242,7 @@ static void on_patched(struct dif_op *op, const struct dif_reply *r)
 		return;
 	}
 	if (host->get(j, "properties") == NULL) {
-		host->refuse(op, r, "", "the answer is no endpoint");
+		host->refuse(op, r, "", "the answer is neither endpoint nor profile");
 		return;
 	}
 	patch_next(op);
@@ -273,15 +284,31 @@ static void patch_next(struct dif_op *op)
 	host->done(op, &(struct dif_result){.settled = 1});
 }
 
+static void patch_ttl(struct dif_op *op)
+{
+	const struct trafficmanager *s = op->self;
+	const struct dif_route *in = op->in;
+	azure_manage(op, "PATCH", azure_resource(op, s->path, API),
+	             host->fmt(op, "{\"properties\":{\"dnsConfig\":{\"ttl\":%u}}}", in->ttl_s),
+	             NULL, on_patched);
+}
+
 static void on_current(struct dif_op *op, const struct dif_reply *r)
 {
+	const struct dif_route *in = op->in;
 	struct work *w = op->scratch;
 	const struct dif_node *j = profile_of(op, r);
 	w->all = j != NULL ? endpoints(op, r, j, &w->n) : NULL;
-	if (w->all == NULL || !route_unchanged(op, tag_of(op, w->all, w->n))) {
+	if (w->all == NULL) {
 		return;
 	}
-	if (plan(op, w)) {
+	w->ttl = ttl_of(op, j);
+	if (!route_unchanged(op, tag_of(op, w->all, w->n, w->ttl)) || !plan(op, w)) {
+		return;
+	}
+	if (w->ttl != in->ttl_s) {
+		patch_ttl(op);
+	} else {
 		patch_next(op);
 	}
 }
@@ -319,6 +346,7 @@ static bool open_steering(void *self, struct dif_opening *o, struct dif_caps *ca
 	caps->hosts = s->manager.hosts;
 	caps->flags = DIF_CAP_WEIGHTS;
 	caps->weight_max = WEIGHT_MAX;
+	caps->ttl_max_s = TTL_MAX;
 	caps->targets_max = ENDPOINTS_MAX;
 	caps->renew_before_s = AZURE_RENEW_BEFORE_S;
 	return true;
