@@ -1,6 +1,7 @@
 /* check - prints the go/no-go list that flow/check makes, and what the configuration gives. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "console/cli.h"
@@ -78,40 +79,108 @@ static void tell_globs(struct dif_buf *to, const struct dif_class_rule *r)
 	}
 }
 
+struct covered {
+	uint64_t entries, bytes;
+};
+
+/* What each class has of the live cut. */
+static void count_entries(const struct dif_config *config, const struct dif_manifest *m,
+                          struct covered *to)
+{
+	for (uint32_t i = 0; m != NULL && i < m->n; i++) {
+		const struct dif_class_rule *r =
+			dif_class_of(config->classes, config->nclasses, m->members[i].path);
+		uint32_t k = 0;
+		while (class_at(config, k) != r) {
+			k++;
+		}
+		to[k].entries++;
+		to[k].bytes += m->members[i].size;
+	}
+}
+
+static void class_json(struct dif_json *j, const struct dif_class_rule *r, const char *globs,
+                       const struct covered *in)
+{
+	dif_json_open(j, NULL, '{');
+	dif_json_str(j, "name", r->name);
+	dif_json_str(j, "match", globs);
+	dif_json_str(j, "phase", dif_phase_name(r->phase));
+	dif_json_str(j, "store_as", r->store_as == DIF_GZIP ? "gzip" : "identity");
+	dif_json_str(j, "content_type", r->content_type);
+	dif_json_str(j, "cache_control", r->cache_control);
+	if (in != NULL) {
+		dif_json_int(j, "entries", (int64_t)in->entries);
+		dif_json_int(j, "bytes", (int64_t)in->bytes);
+	}
+	dif_json_close(j, '}');
+}
+
+static void class_line(struct dif_buf *out, const struct dif_class_rule *r, const char *globs,
+                       const struct covered *in)
+{
+	char entries[32] = "-", bytes[DIF_DATE_MAX] = "-";
+	if (in != NULL) {
+		snprintf(entries, sizeof entries, "%" PRIu64, in->entries);
+		dif_amount(bytes, in->bytes);
+	}
+	dif_buf_fmt(out, "%-12s %-20s %7s %9s  %-10s %-9s %-20s %s\n", r->name, globs, entries,
+	            bytes, dif_phase_name(r->phase), r->store_as == DIF_GZIP ? "gzip" : "identity",
+	            r->content_type != NULL ? r->content_type : "by extension",
+	            r->cache_control != NULL ? r->cache_control : "-");
+}
+
+/* Where a destination has a say in the form. */
+static void tell_forms(struct checking *c)
+{
+	const struct dif_config *config = c->setup->config;
+	for (uint32_t i = 0; i < config->ndestinations; i++) {
+		const struct dif_destination_config *d = &config->destinations[i];
+		if (d->store_as != NULL) {
+			dif_buf_fmt(&c->out,
+			            "destination %s stores all but entry pages as %s, whatever the "
+			            "class\n",
+			            d->name, d->store_as);
+		}
+	}
+}
+
 static void tell_classes(struct checking *c)
 {
 	const struct dif_config *config = c->setup->config;
+	struct dif_manifest *m = dif_check_manifest(c->setup);
 	uint32_t n = config->nclasses + dif_class_ndefaults;
+	struct covered *in = calloc(n, sizeof *in);
+	if (in != NULL) {
+		count_entries(config, m, in);
+	}
 	if (c->args->json) {
 		dif_json_open(&c->j, "classes", '[');
 	} else {
-		dif_buf_fmt(&c->out, "\n%-12s %-24s %-10s %-9s %s\n", "class", "match", "phase",
-		            "store_as", "cache-control");
+		dif_buf_fmt(&c->out, "\n%-12s %-20s %7s %9s  %-10s %-9s %-20s %s\n", "class",
+		            "match", "entries", "bytes", "phase", "store_as", "content-type",
+		            "cache-control");
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		const struct dif_class_rule *r = class_at(config, i);
-		const char *form = r->store_as == DIF_GZIP ? "gzip" : "identity";
+		const struct covered *of = m != NULL && in != NULL ? &in[i] : NULL;
 		struct dif_buf globs;
 		dif_buf_init(&globs, DIF_REPORT_MAX);
 		tell_globs(&globs, r);
 		if (c->args->json) {
-			dif_json_open(&c->j, NULL, '{');
-			dif_json_str(&c->j, "name", r->name);
-			dif_json_str(&c->j, "match", dif_buf_str(&globs));
-			dif_json_str(&c->j, "phase", dif_phase_name(r->phase));
-			dif_json_str(&c->j, "store_as", form);
-			dif_json_str(&c->j, "cache_control", r->cache_control);
-			dif_json_close(&c->j, '}');
+			class_json(&c->j, r, dif_buf_str(&globs), of);
 		} else {
-			dif_buf_fmt(&c->out, "%-12s %-24s %-10s %-9s %s\n", r->name,
-			            dif_buf_str(&globs), dif_phase_name(r->phase), form,
-			            r->cache_control != NULL ? r->cache_control : "-");
+			class_line(&c->out, r, dif_buf_str(&globs), of);
 		}
 		dif_buf_fini(&globs);
 	}
 	if (c->args->json) {
 		dif_json_close(&c->j, ']');
+	} else {
+		tell_forms(c);
 	}
+	free(in);
+	dif_manifest_unref(m);
 }
 
 static void tell_verdict(struct checking *c)
@@ -136,7 +205,7 @@ static int run(const struct dif_args *args)
 	static const struct dif_check_events events = {on_point, on_done};
 	struct dif_error err = {0};
 	struct checking c = {.args = args};
-	c.setup = dif_setup_open(args->config, DIF_SETUP_CONFIG, &err);
+	c.setup = dif_setup_open(args->config, DIF_SETUP_READ, &err);
 	if (c.setup == NULL) {
 		return dif_cli_fail(&err);
 	}

@@ -18,8 +18,10 @@
 #include "host/crypto.h"
 
 #define DAY 86400
-#define CERT_WARN_DAYS 30 /* time to renew it without haste */
-#define CERT_STOP_DAYS 1  /* a night is not longer */
+#define CUTS_MAX 1000      /* of the state, looked at for the live one */
+#define CERT_WARN_DAYS 30  /* time to renew it without haste */
+#define CERT_HASTE_DAYS 14 /* it should have been */
+#define CERT_STOP_DAYS 3   /* a night, and the morning after it */
 
 const char *dif_verdict_name(uint32_t verdict)
 {
@@ -50,6 +52,7 @@ static void let_go(struct dif_check *c)
 	for (uint32_t i = 0; i < c->nsubjects; i++) {
 		fini_subject(&c->subjects[i]);
 	}
+	dif_manifest_unref(c->manifest);
 	free(c->subjects);
 	free(c->big);
 	free(c);
@@ -143,7 +146,9 @@ void check_tell_tls(struct subject *s, const char *question, const char *tls, in
 	                                             : DIF_GO;
 	check_tell(s, question, v, "%s, the certificate ends in %lld days (%.10s)%s", tls,
 	           (long long)days, dif_date(date, DIF_DATE_ISO, cert_ends),
-	           v != DIF_GO ? "; have it renewed" : "");
+	           days < CERT_HASTE_DAYS  ? "; have it renewed today"
+	           : days < CERT_WARN_DAYS ? "; have it renewed"
+	                                   : "");
 }
 
 /* --- asking --- */
@@ -269,6 +274,26 @@ static void init_subjects(struct dif_check *c)
 	}
 }
 
+static void on_cut(void *data, const struct dif_cut *cut)
+{
+	struct dif_order *newest = data;
+	if (cut->status == DIF_CUT_LIVE && newest->sha256[0] == '\0') {
+		*newest = cut->order;
+	}
+}
+
+struct dif_manifest *dif_check_manifest(struct dif_setup *s)
+{
+	struct dif_error ignored; /* then there is none to look at */
+	struct dif_order newest = {0};
+	if (s->state == NULL) {
+		return NULL;
+	}
+	dif_state_cuts(s->state, CUTS_MAX, on_cut, &newest);
+	return newest.sha256[0] != '\0' ? dif_state_manifest(s->state, newest.sha256, &ignored)
+	                                : NULL;
+}
+
 /* The callback promises to come later; the first question of each is asked by its timer. */
 static void on_start(uv_timer_t *t)
 {
@@ -297,6 +322,7 @@ bool dif_check_start(struct dif_setup *setup, const struct dif_check_events *eve
 	c->events = events;
 	c->data = data;
 	c->nsubjects = n;
+	c->manifest = dif_check_manifest(setup);
 	memcpy(c->small, c->big, SMALL);
 	c->real = setup->engine->transport;
 	setup->engine->transport = (struct dif_transport){pass, pass_cancel, c};

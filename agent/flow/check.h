@@ -32,4 +32,7 @@ struct dif_check_events {
 bool dif_check_start(struct dif_setup *s, const struct dif_check_events *events, void *data,
                      struct dif_error *err);
 
+/* That of the live cut, where the state knows it; the receiver's reference. NULL: none. */
+struct dif_manifest *dif_check_manifest(struct dif_setup *s);
+
 #endif

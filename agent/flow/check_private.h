@@ -3,7 +3,9 @@
  *   check.c         the subjects, side by side; points in order; the requests as they were sent
  *   check_reach.c   what the first answer of a source or a store tells
  *   check_store.c   what a store lets us do, and how fast
- *   check_public.c  what the public sees: the store without a signature, the site
+ *   check_public.c  what the public gets of the store itself, past public_url
+ *   check_reader.c  public_url as readers and the authority meet it
+ *   check_kinds.c   what comes of each kind of entry through it
  *   check_source.c  what lies at a source
  */
 #ifndef DIF_FLOW_CHECK_PRIVATE_H
@@ -11,6 +13,7 @@
 
 #include "flow/blob.h"
 #include "flow/check.h"
+#include "flow/edge.h"
 #include "flow/probe.h"
 
 #define QUESTION_MS 10000 /* longer is a no-go on the night */
@@ -19,6 +22,7 @@
 #define SMALL 64          /* bytes of the other object */
 #define NONCE (2 * 8)     /* hex digits that make our keys ours */
 #define ARENA_MAX (1u << 20)
+#define KINDS_MAX 24 /* of entries: class and Content-Type */
 
 struct subject;
 typedef void check_ask(struct subject *s);
@@ -75,8 +79,22 @@ struct subject {
 	int64_t newest_modified;
 	uint64_t newest_size;
 	uint32_t nfound, pages;
-	const char *cursor, *hosts[2];
+	const char *cursor;
+
+	/* public_url */
+	const char *hosts[2];
 	struct dif_http_policy policy;
+	bool page;                                      /* it answered 200 */
+	const char *embed_stop, *cdn_sign, *store_sign; /* what its headers say; NULL: nothing */
+	enum { SAYS_NOTHING, SAYS_MISS, SAYS_HIT } cached;
+	struct check_kind {
+		const struct dif_class_rule *rule;
+		const struct dif_member *member;
+		const char *type;
+	} kinds[KINDS_MAX];
+	uint32_t nkinds, kind;
+	const char *wrong_type, *unasked, *differs; /* the first sentence of each; NULL: none */
+	bool breaks;                                /* a wrong type that browsers refuse */
 };
 
 struct dif_check {
@@ -85,8 +103,9 @@ struct dif_check {
 	void *data;
 	struct dif_transport real;
 	struct subject *subjects;
-	uint32_t nsubjects, telling; /* whose points are being told */
-	uint32_t open;               /* subjects and timers */
+	struct dif_manifest *manifest; /* of the live cut; NULL: none is known */
+	uint32_t nsubjects, telling;   /* whose points are being told */
+	uint32_t open;                 /* subjects and timers */
 	char small[SMALL];
 	char *big;
 };
@@ -125,6 +144,20 @@ extern check_ask *const check_source_asks[];
 void check_public_list(struct subject *s);
 void check_public_get(struct subject *s);
 void check_live(struct subject *s);
+
+/* check_reader.c; each after the one before */
 void check_site(struct subject *s);
+void check_embed(struct subject *s);
+void check_deep_link(struct subject *s);
+void check_rand(struct subject *s);
+void check_protection(struct subject *s);
+/* A plain GET; the policy stays until cb. */
+void check_get(struct subject *s, const char *url, const struct dif_http_policy *policy,
+               void (*cb)(void *data, const struct dif_http_response *r));
+/* Readers are sent to the store itself, not to something before it. */
+bool check_is_store(const struct subject *s);
+
+/* check_kinds.c */
+void check_kinds(struct subject *s);
 
 #endif

@@ -1,12 +1,12 @@
-/* check_public - what the public sees.
+/* check_public - what the public gets of the store itself.
  *
- * The store: the very list and the very object that were asked for with our signature are asked
- * for once more without it, at the same address. A refusal is the right answer, unless public_url
- * is the store's own address. An address that carries a signature in itself proves nothing, so it
- * is not asked. A store without addresses (a folder) has no public of its own.
+ * The very list and the very object that were asked for with our signature are asked for once more
+ * without it, at the same address. A refusal is the right answer, unless public_url is the store's
+ * own address. An address that carries a signature in itself proves nothing, so it is not asked. A
+ * store without addresses (a folder) has no public of its own.
  *
- * The site: public_url as the authority will ask for it, a plain GET: 200, no redirect, no content
- * encoding, a base tag.
+ * An open store is a warning, because some sites want it so; where the destination is private it is
+ * a no-go.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +15,6 @@
 #include "flow/check_private.h"
 #include "flow/ingest.h"
 #include "host/engine.h"
-
-#define PAGE_MAX (4u << 20) /* an entry page; real ones have 50 kB */
 
 /* --- the store without a signature --- */
 
@@ -30,42 +28,6 @@ static bool carries_signature(const char *url)
 		}
 	}
 	return false;
-}
-
-static void authority_of(const char *url, const char **p, size_t *n)
-{
-	const char *scheme = strstr(url, "://");
-	*p = scheme != NULL ? scheme + 3 : url;
-	*n = strcspn(*p, "/?#");
-}
-
-/* Readers are sent to the store itself, not to something before it. */
-static bool is_the_site(const struct subject *s)
-{
-	const char *url = s->d->config->public_url, *p = NULL;
-	size_t n = 0;
-	if (url == NULL) {
-		return false;
-	}
-	authority_of(url, &p, &n);
-	for (const char *const *h = dif_instance_caps(s->i)->hosts; *h != NULL; h++) {
-		if (strlen(*h) == n && strncmp(*h, p, n) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static void ask(struct subject *s, const char *url, const struct dif_http_policy *policy,
-                void (*cb)(void *data, const struct dif_http_response *r))
-{
-	const struct dif_http_request req = {.method = "GET",
-	                                     .url = url,
-	                                     .policy = policy,
-	                                     .timeout_ms = QUESTION_MS,
-	                                     .reply_max = PAGE_MAX};
-	const struct dif_transport *t = &s->c->real;
-	t->start(t->self, &req, cb, s);
 }
 
 /* False: the point is told. */
@@ -103,7 +65,8 @@ static void on_list(void *data, const struct dif_http_response *r)
 	struct subject *s = data;
 	if (is_answer(s, "public list", r)) {
 		if (r->status < 300) {
-			check_tell(s, "public list", DIF_WARNING,
+			check_tell(s, "public list",
+			           s->d->config->is_private ? DIF_NO_GO : DIF_WARNING,
 			           "anyone can list the bucket; take the right to list from the "
 			           "public");
 		} else {
@@ -117,7 +80,7 @@ static void on_list(void *data, const struct dif_http_response *r)
 void check_public_list(struct subject *s)
 {
 	if (may_ask(s, "public list", s->list_url)) {
-		ask(s, s->list_url, dif_instance_policy(s->i), on_list);
+		check_get(s, s->list_url, dif_instance_policy(s->i), on_list);
 	} else {
 		check_next(s);
 	}
@@ -126,14 +89,19 @@ void check_public_list(struct subject *s)
 static void tell_get(struct subject *s, int status)
 {
 	static const char question[] = "public get";
-	bool open = status < 300, meant = is_the_site(s);
-	if (open && meant) {
+	bool open = status < 300, meant = check_is_store(s);
+	bool is_private = s->d->config->is_private;
+	if (open && is_private) {
+		check_tell(s, question, DIF_NO_GO,
+		           "anyone can get objects from the store, and the destination is "
+		           "private; close the bucket");
+	} else if (open && meant) {
 		check_tell(s, question, DIF_GO, "anyone can get objects, as public_url wants");
 	} else if (open) {
 		check_tell(s, question, DIF_WARNING,
 		           "anyone can get objects from the store itself, past what public_url "
 		           "names; close the bucket unless that is meant");
-	} else if (meant) {
+	} else if (meant && !is_private) {
 		check_tell(s, question, DIF_WARNING,
 		           "refused without a signature (%d), and public_url is the store itself; "
 		           "let the public get objects unless .difusor/ alone is closed",
@@ -155,7 +123,7 @@ static void on_get(void *data, const struct dif_http_response *r)
 void check_public_get(struct subject *s)
 {
 	if (may_ask(s, "public get", s->object_url)) {
-		ask(s, s->object_url, dif_instance_policy(s->i), on_get);
+		check_get(s, s->object_url, dif_instance_policy(s->i), on_get);
 	} else {
 		check_next(s);
 	}
@@ -187,83 +155,4 @@ void check_live(struct subject *s)
 	s->get = (struct dif_get){
 		.key = dif_arena_fmt(&s->arena, "%s" DIF_MARKER, s->d->config->prefix)};
 	check_op(s, DIF_HEAD, &s->get, QUESTION_MS, on_live);
-}
-
-/* --- the site --- */
-
-static const char *field(const struct dif_http_response *r, const char *name)
-{
-	for (uint32_t i = 0; i < r->nfields; i++) {
-		if (strcmp(r->fields[i].name, name) == 0) {
-			return r->fields[i].value;
-		}
-	}
-	return NULL;
-}
-
-static void tell_site(struct subject *s, const struct dif_http_response *r)
-{
-	static const char question[] = "public_url";
-	const char *to = field(r, "location"), *encoding = field(r, "content-encoding");
-	if (s->live == LIVE_NOT) {
-		check_tell(s, question, DIF_GO, "answers %d; no cut is live yet", r->status);
-	} else if (r->status / 100 == 3) {
-		check_tell(s, question, DIF_NO_GO,
-		           "answers %d and sends readers to '%.200s'; set public_url to where the "
-		           "site itself is",
-		           r->status, to != NULL ? to : "");
-	} else if (r->status != 200) {
-		check_tell(s, question, DIF_NO_GO,
-		           "answers %d instead of 200; let it serve index.html for the folder",
-		           r->status);
-	} else if (encoding != NULL && *encoding != '\0' && strcmp(encoding, "identity") != 0) {
-		check_tell(s, question, DIF_NO_GO,
-		           "is sent with content encoding '%.40s' that nobody asked for; let it "
-		           "compress only for clients that accept it",
-		           encoding);
-	} else if (!dif_ingest_has_base(r->body.p, (size_t)r->body.n)) {
-		check_tell(
-			s, question, DIF_NO_GO,
-			"answers 200, but the page has no <base; it is not the site's index.html");
-	} else {
-		check_tell(s, question, DIF_GO, "answers 200 with <base");
-	}
-}
-
-static void on_site(void *data, const struct dif_http_response *r)
-{
-	struct subject *s = data;
-	if (r->status == 0) {
-		check_fail(s, "public_url", &r->err, NULL);
-	} else {
-		if (r->tls != NULL) {
-			check_tell_tls(s, "public tls", r->tls, r->cert_ends);
-		}
-		tell_site(s, r);
-	}
-	check_next(s);
-}
-
-/* Whose certificates are believed: those of its own ca_file, else the store's where it is the
- * store that serves, else the system's. */
-void check_site(struct subject *s)
-{
-	const struct dif_destination_config *d = s->d->config;
-	const char *p = NULL;
-	size_t n = 0;
-	if (d->public_url == NULL) {
-		check_tell(s, "public_url", DIF_NOT_CHECKED,
-		           "is not set; set it in [%s] to where readers find the site", d->section);
-		check_next(s);
-		return;
-	}
-	authority_of(d->public_url, &p, &n);
-	s->hosts[0] = dif_arena_fmt(&s->arena, "%.*s", (int)n, p);
-	s->policy = (struct dif_http_policy){.hosts = s->hosts,
-	                                     .ca_file = d->ca_file,
-	                                     .private_network = true}; /* the operator's words */
-	if (d->ca_file == NULL && is_the_site(s)) {
-		s->policy.ca_file = dif_instance_policy(s->i)->ca_file;
-	}
-	ask(s, d->public_url, &s->policy, on_site);
 }

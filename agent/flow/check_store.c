@@ -387,8 +387,9 @@ static void tell_forms(struct subject *s)
 }
 
 check_ask *const check_store_asks[] = {
-	check_reach,      put_small,    get_small,    list,       head_missing,
-	head_small,       probe_writes, put_big,      get_big,    check_public_list,
-	check_public_get, remove_big,   remove_small, tell_forms, check_live,
-	check_site,       NULL,
+	check_reach,      put_small,    get_small,       list,        head_missing,
+	head_small,       probe_writes, put_big,         get_big,     check_public_list,
+	check_public_get, remove_big,   remove_small,    tell_forms,  check_live,
+	check_site,       check_embed,  check_deep_link, check_kinds, check_rand,
+	check_protection, NULL,
 };
