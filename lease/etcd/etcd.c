@@ -9,9 +9,9 @@
  * keeps it alive. The fence is the key's create_revision: it rises over the cluster's life.
  *
  * Members are asked in the order of the section; what one does not answer the next is asked,
- * because each of these requests may be repeated: a grant that nobody uses dies by itself, and a txn
- * that had its effect finds its own owner. Reads are linearizable, so a member that is cut off from
- * the others cannot tell an old holder.
+ * because each of these requests may be repeated: a grant that nobody uses dies by itself, and a
+ * txn that had its effect finds its own owner. Reads are linearizable, so a member that is cut off
+ * from the others cannot tell an old holder.
  *
  * Keys and values are base64, 64-bit numbers are strings, and what is zero, false or empty is left
  * out. So absence counts only in a reply that is whole: one with a header.

@@ -1,5 +1,5 @@
-/* etcd - the real etcd.so in host/op with scripted members: which is asked when one does not answer,
- * whose lease it is when an answer was lost, and what is no answer. A real etcd is asked by
+/* etcd - the real etcd.so in host/op with scripted members: which is asked when one does not
+ * answer, whose lease it is when an answer was lost, and what is no answer. A real etcd is asked by
  * tests/cloud/etcd. */
 #include "tests/plugin/support/checks.h"
 
