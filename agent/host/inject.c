@@ -1,5 +1,5 @@
-/* inject - see the header. What a fault strikes becomes a held call with a timer of its own: the time
- * after which it is answered here, or sent on to the transport that was there before.
+/* inject - see the header. What a fault strikes becomes a held call with a timer of its own: the
+ * time after which it is answered here, or sent on to the transport that was there before.
  */
 #include "host/inject.h"
 
@@ -28,7 +28,8 @@ struct dif_injector {
 	struct dif_error file_error;
 };
 
-/* A call that was struck. What the caller holds is this, under the name of the inner call's type. */
+/* A call that was struck. What the caller holds is this, under the name of the inner call's
+ * type. */
 struct held {
 	struct dif_link link;
 	struct dif_injector *f;

@@ -15,7 +15,7 @@ enum dif_inject_effect {
 	DIF_INJECT_REFUSED, /* nobody listens there */
 	DIF_INJECT_SILENT,  /* no answer; the caller's own time limit ends it */
 	DIF_INJECT_SLOW,    /* the answer comes, delay_ms later */
-	DIF_INJECT_STATUS, /* answered with `status`, and Retry-After where retry_after_s is not 0 */
+	DIF_INJECT_STATUS, /* answered with `status`, and Retry-After where that is not 0 */
 	DIF_INJECT_EXPIRED, /* the peer's certificate has expired */
 	DIF_INJECT_CORRUPT, /* the answer comes with one bit of its body flipped */
 	DIF_INJECT_BODY     /* answered by `body`, or as always where it gives none; not messages */
@@ -49,8 +49,8 @@ void dif_injector_close(struct dif_injector *f, void (*closed)(void *data), void
 void dif_injector_set(struct dif_injector *f, struct dif_injection *fault);
 void dif_injector_lift(struct dif_injector *f, struct dif_injection *fault);
 
-/* What becomes of a file call of an instance with this policy: NULL, or the failure, valid until the
- * next call. SLOW, CORRUPT and BODY do not strike files. */
+/* What becomes of a file call of an instance with this policy: NULL, or the failure, valid until
+ * the next call. SLOW, CORRUPT and BODY do not strike files. */
 const struct dif_error *dif_injector_of_file(struct dif_injector *f,
                                              const struct dif_http_policy *policy);
 
