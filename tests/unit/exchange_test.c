@@ -42,6 +42,32 @@ TEST(what_is_no_value_stays)
 	check_fill("{\"a\":{}} {none} {key:none} {key", "{\"a\":{}} {none} {key:none} {key");
 }
 
+TEST(each_repeats_its_template_for_every_item)
+{
+	UNUSED_STATE;
+	static const char *const urls[] = {"https://a/\"1\"", "https://a/*"};
+	static const char *const numbers[] = {"1", "2"};
+	struct dif_values v = {
+		.column = {"url", "n"}, .cell = {urls, numbers}, .ncolumns = 2, .nitems = 2};
+	dif_values_text(&v, "url", "outside");
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{"[{each:,|{\"n\":{n},\"url\":\"{url:json}\"}}] {url}",
+	         "[{\"n\":1,\"url\":\"https://a/\\\"1\\\"\"},"
+	         "{\"n\":2,\"url\":\"https://a/*\"}] outside"},
+		{"{each:|<P>{url:xml}</P>}", "<P>https://a/&quot;1&quot;</P><P>https://a/*</P>"},
+		{"{each: |{n}}", "1 2"},
+		{"{each:,|{each:,|{n}}}", ","},                         /* not within itself */
+		{"{each:,{n}} {each:,|{n}", "{each:,{n}} {each:,|{n}"}, /* no |, no end */
+	};
+	for (size_t i = 0; i < DIF_LEN(rows); i++) {
+		assert_string_equal(dif_exchange_fill(&arena, rows[i].text, &v), rows[i].want);
+	}
+	v.nitems = 0;
+	assert_string_equal(dif_exchange_fill(&arena, "[{each:,|{n}}]", &v), "[]");
+}
+
 static void check_refused(const char *text, const char *why)
 {
 	struct dif_script script;
@@ -139,6 +165,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(values_are_put_in_by_encoding, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_no_value_stays, begin, end),
+		cmocka_unit_test_setup_teardown(each_repeats_its_template_for_every_item, begin,
+	                                        end),
 		cmocka_unit_test_setup_teardown(a_script_that_is_none_is_refused_with_its_line,
 	                                        begin, end),
 		cmocka_unit_test_setup_teardown(exchanges_follow_each_other_and_bodies_have_lines,

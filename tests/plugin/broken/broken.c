@@ -101,7 +101,35 @@ static const struct dif_store store = {
 #endif
 };
 
+/* The other kinds, each without one of its verbs. */
+#define COMMON(type)                                                                           \
+	{                                                                                      \
+		.size = sizeof(type), .self_size = sizeof(struct self), .open = open_instance, \
+		.probe = verb                                                                  \
+	}
+#ifdef FAULT_NO_PURGE
+static const struct dif_cdn other = {.c = COMMON(struct dif_cdn), .purge_state = verb};
+#define OTHER DIF_CDN
+#endif
+#ifdef FAULT_NO_SET
+static const struct dif_steer other = {
+	.c = COMMON(struct dif_steer), .get = verb, .set_state = verb};
+#define OTHER DIF_STEER
+#endif
+#ifdef FAULT_NO_RENEW
+static const struct dif_leaser other = {
+	.c = COMMON(struct dif_leaser), .acquire = verb, .release = verb, .read = verb};
+#define OTHER DIF_LEASE
+#endif
+#ifdef FAULT_SMALL_TABLE /* a table of another kind, which is shorter */
+static const struct dif_cdn other = {.c = COMMON(struct dif_cdn), .purge = verb};
+#define OTHER DIF_STORE
+#endif
+
 static const struct dif_offer offers[] = {
+#ifdef OTHER
+	{.kind = OTHER, .name = "other", .what = "of another kind", .verbs = &other.c},
+#endif
 	{.kind = DIF_STORE,
 #ifdef FAULT_NAME
          .name = "Not A Name",

@@ -15,8 +15,8 @@ set(TWO ${CMAKE_CURRENT_SOURCE_DIR}/plugin/broken/two_symbols.map)
 broken_plugin(good ${ONE})
 broken_plugin(two_symbols ${TWO} FAULT_TWO_SYMBOLS)
 broken_plugin(constructor ${TWO} FAULT_CONSTRUCTOR)
-foreach(fault undefined option_outside option_twice option_type faults no_open no_head parts name offer_twice magic abi
-    size no_version refuses no_main)
+foreach(fault undefined option_outside option_twice option_type faults no_open no_head parts no_purge no_set no_renew
+    small_table name offer_twice magic abi size no_version refuses no_main)
   string(TOUPPER FAULT_${fault} definition)
   broken_plugin(${fault} ${ONE} ${definition})
 endforeach()
