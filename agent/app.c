@@ -23,6 +23,7 @@
 #include "flow/pace.h"
 #include "flow/reconcile.h"
 #include "flow/source.h"
+#include "flow/traffic.h"
 #include "host/crypto.h"
 
 #define TICK_MS 500        /* how soon a package in the inbox is seen */
@@ -73,6 +74,7 @@ struct app {
 	uint32_t *only;
 	struct alone *alone; /* one per destination, and room as in flow/config */
 	struct dif_dropin *dropin;
+	struct dif_traffic *traffic;
 	uv_timer_t tick;
 	uv_signal_t stop[2];
 	int64_t look_at;

@@ -27,7 +27,8 @@ struct dif_destination {
 	bool bare_tags;  /* conditions take the tag without its quotes (radosgw) */
 	bool whole_only; /* conditions are kept on puts, but not on parts (radosgw) */
 	bool busy;       /* a delivery is running: only one at a time */
-	bool gone;       /* its configuration was taken away: nothing more is delivered to it */
+	bool leaving;    /* its configuration was taken away */
+	bool gone;       /* and it has no readers any more: nothing more is delivered to it */
 
 	bool loaded;             /* from the state, once */
 	struct dif_link waiting; /* deliveries that wait for their turn */

@@ -161,10 +161,10 @@ static void set_gone(struct dif_dropin *d, const struct file *f, bool gone)
 {
 	for (uint32_t i = 0; i < d->s->config->ndestinations; i++) {
 		struct dif_destination *to = &d->s->destinations[i];
-		if (to->gone == gone || !brings(d, f, i)) {
+		if (to->leaving == gone || !brings(d, f, i)) {
 			continue;
 		}
-		to->gone = gone;
+		to->leaving = gone;
 		dif_log(DIF_LOG_INFO, "dropin", "destination=%s file=%s state=%s",
 		        dif_q(to->config->name), dif_q(f->name), gone ? "gone" : "back");
 		(gone ? d->events.gone : d->events.back)(d->data, i);

@@ -9,7 +9,8 @@
  *   a new NAME.ini       enters by dif_setup_add; who opened this is told of the new destinations.
  *                        One that is refused is one line of the log, and is tried again when it or
  *                        a library has changed
- *   a NAME.ini is gone   its destinations are `gone`: nothing more is delivered to them
+ *   a NAME.ini is gone   its destinations are `leaving`: who opened this drains them, and then
+ *                        nothing more is delivered to them
  *   it is back, as it was   they are delivered to again
  *   it is back, or has become, another   is told; the next start takes it in
  *

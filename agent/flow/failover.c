@@ -403,8 +403,7 @@ static bool is_due(struct deciding *d, uint32_t i)
 		return false;
 	}
 	if (d->now < d->f->hold_until) {
-		because(d, "%s returns at the earliest in %s: hold after a move", d->in[i].name,
-		        dif_span(span, d->f->hold_until - d->now));
+		because(d, "%s returns after the hold that follows a move", d->in[i].name);
 		return false;
 	}
 	if (!s->was_in) {

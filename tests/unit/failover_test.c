@@ -268,7 +268,7 @@ TEST(holds_double_and_the_fifth_move_is_not_made)
 	set(0, DIF_HEALTH_HEALTHY);
 	decide(299000);
 	is_route("0 100 100");
-	assert_non_null(strstr(plan.why, "hold after a move"));
+	assert_non_null(strstr(plan.why, "after the hold that follows a move"));
 	decide(1000);
 	is_route("25 100 100");
 	assert_int_equal(f.hold_until, now + 600000);

@@ -1,5 +1,5 @@
-/* steering - against a record in memory in the place of host/op, which does what providers do: takes
- * its time, loses conditions, forgets, is changed by another hand. */
+/* steering - against a record in memory in the place of host/op, which does what providers do:
+ * takes its time, loses conditions, forgets, is changed by another hand. */
 #include "support.h"
 
 #include <fcntl.h>

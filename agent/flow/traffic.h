@@ -1,0 +1,34 @@
+/* traffic - the readers' traffic at work: looks at every destination, judges, decides, steers,
+ * remembers, and does what people ask for.
+ *
+ *   prober ─look─▶ health ─verdict─▶ failover ─route─▶ every [steering], each by itself
+ *      ▲ deliveries ─────┘              ▲ pins, drains (flow/ask), what is dropped in or taken away
+ *
+ * A destination without public_url is judged by its deliveries alone. What is known lies in the
+ * state (flow/traffic_view). Loop thread.
+ */
+#ifndef DIF_FLOW_TRAFFIC_H
+#define DIF_FLOW_TRAFFIC_H
+
+#include "flow/setup.h"
+
+struct dif_traffic;
+
+struct dif_traffic_events {
+	/* A destination that was taken away has no readers any more, as far as that can be known:
+	 * out of the route, the steerings stand, their TTL is over. Also from dif_traffic_gone. */
+	void (*left)(void *data, uint32_t index);
+};
+
+/* setup is open with DIF_SETUP_OWN. NULL: out of memory. */
+struct dif_traffic *dif_traffic_open(struct dif_setup *s, const struct dif_traffic_events *events,
+                                     void *data);
+void dif_traffic_added(struct dif_traffic *t, uint32_t first, uint32_t n);
+/* Its configuration was taken away: it is drained first, and `left` tells when that is done. The
+ * last one that readers have stays, and so do its deliveries. */
+void dif_traffic_gone(struct dif_traffic *t, uint32_t index);
+void dif_traffic_back(struct dif_traffic *t, uint32_t index);
+/* No event after this; what runs is ended, and frees itself on the loop. Accepts NULL. */
+void dif_traffic_close(struct dif_traffic *t);
+
+#endif
