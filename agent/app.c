@@ -20,20 +20,20 @@
 #include "flow/cut.h"
 #include "flow/dropin.h"
 #include "flow/inbox.h"
+#include "flow/lag.h"
 #include "flow/pace.h"
 #include "flow/reconcile.h"
 #include "flow/source.h"
 #include "flow/traffic.h"
 #include "host/crypto.h"
 
-#define TICK_MS 500        /* how soon a package in the inbox is seen */
-#define LOOK_MS 30000      /* between two looks at the destinations, +-20 % */
-#define SWEEP_MS 3600000   /* between two sweeps of the inbox */
-#define LOOK_SOON_MS 1000  /* after a cut that left somebody behind */
-#define ARRIVAL_MAX 65536  /* bytes of names in one arrival */
-#define RECENT_CUTS 100000 /* looked through for the live one */
-#define SUPERSEDED_MAX 2   /* in a row, so that a fast source cannot starve readers */
-#define WAITING_MAX 4      /* packages of one source on this disk beside the archive */
+#define TICK_MS 500       /* how soon a package in the inbox is seen */
+#define LOOK_MS 30000     /* between two looks at the destinations, +-20 % */
+#define SWEEP_MS 3600000  /* between two sweeps of the inbox */
+#define LOOK_SOON_MS 1000 /* after a cut that left somebody behind */
+#define ARRIVAL_MAX 65536 /* bytes of names in one arrival */
+#define SUPERSEDED_MAX 2  /* in a row, so that a fast source cannot starve readers */
+#define WAITING_MAX 4     /* packages of one source on this disk beside the archive */
 
 /* A package that waits for its turn, or has it. */
 struct waiting {
@@ -86,48 +86,6 @@ static void start_next(struct app *a);
 
 /* --- one destination alone --- */
 
-/* The cut that should be everywhere: the highest one accepted, also where nobody could be reached
- * with it yet (dif_cut_repair brings the same one). */
-static void find_wanted(void *data, const struct dif_cut *c)
-{
-	struct dif_order *best = data;
-	if ((c->status == DIF_CUT_LIVE || c->status == DIF_CUT_ARCHIVED) &&
-	    (best->sha256[0] == '\0' || dif_order_compare(&c->order, best) > 0)) {
-		*best = c->order;
-	}
-}
-
-static bool is_whole(struct app *a, uint32_t i)
-{
-	struct dif_order wanted = {0};
-	struct dif_delivery_record d = {0};
-	struct dif_arena arena;
-	dif_arena_init(&arena, ARRIVAL_MAX, false);
-	dif_state_cuts(a->setup->state, RECENT_CUTS, find_wanted, &wanted);
-	bool whole = wanted.sha256[0] == '\0' ||
-	             (dif_state_delivery(a->setup->state, a->setup->config->destinations[i].name,
-	                                 NULL, &d, &arena) &&
-	              d.complete && strcmp(d.sha256, wanted.sha256) == 0);
-	dif_arena_fini(&arena);
-	return whole;
-}
-
-static bool has_due_orphans(struct app *a, uint32_t i)
-{
-	const struct dif_destination *d = &a->setup->destinations[i];
-	int64_t due = dif_wall_ms() - d->config->grace;
-	size_t at = 0;
-	const char *key = NULL;
-	void *value = NULL;
-	while (dif_map_next(&d->held, &at, &key, &value)) {
-		const struct dif_held *h = value;
-		if (h->orphan_since != 0 && h->orphan_since <= due) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static void on_repaired(void *data, int code, const struct dif_error *err,
                         const struct dif_order *order, const struct dif_publication *p)
 {
@@ -171,8 +129,8 @@ static void on_looked(void *data, enum dif_reconciled what, const struct dif_err
 	} else if (what != DIF_RECONCILED_UNREACHED && !a->stopping && a->current == NULL &&
 	           !a->setup->destinations[one->index].gone &&
 	           dif_pace_may(&one->pace, dif_steady_ms()) &&
-	           (what == DIF_RECONCILED_DIFFERS || !is_whole(a, one->index) ||
-	            has_due_orphans(a, one->index))) {
+	           (what == DIF_RECONCILED_DIFFERS || !dif_lag_is_whole(a->setup, one->index) ||
+	            dif_lag_has_due_orphans(&a->setup->destinations[one->index]))) {
 		repair(one);
 		return;
 	}
@@ -493,13 +451,24 @@ static void on_added(void *data, uint32_t first, uint32_t n)
 	for (uint32_t i = first; i < first + n; i++) {
 		a->alone[i] = (struct alone){.app = a, .index = i};
 	}
+	dif_traffic_added(a->traffic, first, n);
 	a->look_at = dif_steady_ms();
 }
 
 static void on_gone(void *data, uint32_t index)
 {
 	struct app *a = data;
+	dif_traffic_gone(a->traffic, index);
+}
+
+/* It has no readers any more. */
+static void on_left(void *data, uint32_t index)
+{
+	struct app *a = data;
 	struct alone *one = &a->alone[index];
+	a->setup->destinations[index].gone = true;
+	dif_log(DIF_LOG_INFO, "dropin", "destination=%s state=rests",
+	        dif_q(a->setup->config->destinations[index].name));
 	if (one->repair != NULL) {
 		dif_cut_cancel(one->repair);
 	}
@@ -511,6 +480,8 @@ static void on_gone(void *data, uint32_t index)
 static void on_back(void *data, uint32_t index)
 {
 	struct app *a = data;
+	a->setup->destinations[index].gone = false;
+	dif_traffic_back(a->traffic, index);
 	dif_pace_reset(&a->alone[index].pace);
 	a->look_at = dif_steady_ms();
 }
@@ -552,6 +523,7 @@ static void on_stop(uv_signal_t *signal, int number)
 		dif_dropin_close(a->dropin);
 		a->dropin = NULL;
 	}
+	dif_traffic_close(a->traffic);
 	for (uint32_t i = 0; i < DIF_LEN(a->stop); i++) {
 		uv_unref((uv_handle_t *)&a->stop[i]); /* stay for the second time */
 	}
@@ -582,6 +554,11 @@ static void start_handles(struct app *a)
 	}
 	uv_timer_init(loop, &a->tick);
 	a->tick.data = a;
+	static const struct dif_traffic_events traffic = {on_left};
+	a->traffic = dif_traffic_open(a->setup, &traffic, a);
+	if (a->traffic == NULL) {
+		abort(); /* as of any memory at the start: the service starts it again */
+	}
 	uv_timer_start(&a->tick, on_tick, 0, TICK_MS);
 	static const struct dif_dropin_events events = {on_added, on_gone, on_back};
 	a->dropin = dif_dropin_open(a->setup, &events, a);

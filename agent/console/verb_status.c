@@ -7,6 +7,7 @@
 #include "console/cli.h"
 #include "console/progress.h"
 #include "console/report.h"
+#include "console/traffic_report.h"
 
 #define WATCH_MS 1000
 #define RECENT 200 /* cuts looked through for the live one */
@@ -91,6 +92,7 @@ static void print_json(struct looking *l, struct dif_buf *out)
 		json_destination(l, &j, &config->destinations[i]);
 	}
 	dif_json_close(&j, ']');
+	dif_traffic_report_json(&j, l->setup);
 	dif_json_close(&j, '}');
 	dif_buf_fmt(out, "\n");
 }
@@ -128,6 +130,7 @@ static void print_text(struct looking *l, struct dif_buf *out)
 	for (uint32_t i = 0; l->setup->state != NULL && i < config->ndestinations; i++) {
 		text_destination(l, out, &config->destinations[i]);
 	}
+	dif_traffic_report_text(out, l->setup);
 }
 
 static void look(struct looking *l)
