@@ -14,9 +14,9 @@ const struct dif_verb_row dif_verb_drain = {
 	.min_words = 1,
 	.max_words = 1,
 	.what = "leads readers away from a destination",
-	.text = "It goes on receiving every cut. The last one that serves the newest cut stays in the\n"
-		"route until another one can take over. 'difusor undrain' brings it back. What would\n"
-		"happen is shown first.",
+	.text = "It goes on receiving every cut. The last one that serves the newest cut stays\n"
+		"in the route until another one can take over. 'difusor undrain' brings it\n"
+		"back. What would happen is shown first.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

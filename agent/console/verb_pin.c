@@ -18,8 +18,8 @@ const struct dif_verb_row dif_verb_pin = {
 	.min_words = 1,
 	.max_words = 1,
 	.what = "leads all readers to one destination, until it is taken off",
-	.text = "A pin wins over verdicts, drains and limits: nothing is moved by itself while it\n"
-		"stands. It survives a restart, and 'difusor status' shows it.",
+	.text = "A pin wins over verdicts, drains and limits: nothing is moved by itself while\n"
+		"it stands. It survives a restart, and 'difusor status' shows it.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

@@ -15,8 +15,8 @@ const struct dif_verb_row dif_verb_undrain = {
 	.min_words = 1,
 	.max_words = 1,
 	.what = "lets a destination have readers again",
-	.text = "It enters the route step by step, as soon as it is healthy and shows the newest cut;\n"
-		"it need not wait for a hold or for failback.",
+	.text = "It enters the route step by step, as soon as it is healthy and shows the\n"
+		"newest cut; it need not wait for a hold or for failback.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

@@ -1,6 +1,6 @@
-/* traffic_view - what is known of the readers' traffic at one moment: verdicts, route, pins, drains,
- * moves, and how far the steerings are. The agent works on one and keeps it in the state, so that a
- * restart forgets nothing and people can ask without an agent.
+/* traffic_view - what is known of the readers' traffic at one moment: verdicts, route, pins,
+ * drains, moves, and how far the steerings are. The agent works on one and keeps it in the state,
+ * so that a restart forgets nothing and people can ask without an agent.
  *
  * In memory times are steady ms; kept they are wall ms. Synchronous, loop thread.
  */
