@@ -3,9 +3,6 @@
 
 #include "host/crypto.h"
 
-struct store *st;
-struct script *s;
-
 void azure_begin(const char *ini)
 {
 	st = store_open(ini, NULL);

@@ -3,6 +3,7 @@
 #define DIF_TESTS_AZURE_H
 
 #include "tests/plugin/support/checks.h"
+#include "tests/plugin/support/running.h"
 
 #define KEY \
 	"Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -24,9 +25,6 @@
 	"<Content-MD5>" HELLO_MD5 "</Content-MD5><Cache-Control>max-age=5</Cache-Control>" \
 	"<BlobType>BlockBlob</BlobType></Properties><Metadata><order>7</order>"            \
 	"<sha256>ab</sha256></Metadata></Blob>"
-
-extern struct store *st;
-extern struct script *s;
 
 void azure_begin(const char *ini);
 void azure_end(void);
