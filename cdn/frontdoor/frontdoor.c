@@ -156,8 +156,8 @@ static bool open_domains(const struct frontdoor *s, struct dif_opening *o)
 		at += strcspn(at, " ");
 		at += strspn(at, " ");
 	}
-	if (n > DOMAINS_MAX || *s->domains == ' ') {
-		o->refuse(o, "domains names none, or more than %d", DOMAINS_MAX);
+	if (n > DOMAINS_MAX) {
+		o->refuse(o, "domains names more than %d", DOMAINS_MAX);
 		return false;
 	}
 	return true;

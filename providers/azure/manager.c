@@ -93,8 +93,8 @@ static uint32_t wait_of(const struct dif_reply *r)
 {
 	const char *s = host->field(r, "retry-after", 0);
 	uint32_t n = 0;
-	for (; s != NULL && *s >= '0' && *s <= '9' && n <= POLL_MAX_S; s++) {
-		n = n * 10 + (uint32_t)(*s - '0');
+	for (; s != NULL && *s >= '0' && *s <= '9'; s++) {
+		n = n > POLL_MAX_S ? n : n * 10 + (uint32_t)(*s - '0');
 	}
 	if (s == NULL || *s != '\0' || n == 0) {
 		return POLL_MS;
