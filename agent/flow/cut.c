@@ -5,7 +5,7 @@
  *   3. ingest   every byte judged; or the manifest of the same package from the state
  *   4. archive  on the pool, durable before the first put
  *   5. publish  cut and manifest into the state, then the deliveries
- *   6. record   live where at least one destination has it whole; flushed before `ended`
+ *   6. record   live where at least one store has all of it; flushed before `ended`
  *
  * It can fail in every step. Up to 4 nothing has left this machine. A refusal is recorded with its
  * reason. A repair begins at 3 with what the archive keeps.
@@ -13,6 +13,7 @@
 #include "flow/cut.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -160,14 +161,15 @@ static void on_cut(void *data, const struct dif_cut *c)
 	}
 }
 
-static void sum(const struct dif_cut_run *r, uint32_t *whole, uint64_t *changes)
+/* *there: destinations whose store has all of it. */
+static void sum(const struct dif_cut_run *r, uint32_t *there, uint64_t *changes)
 {
-	*whole = 0;
+	*there = 0;
 	*changes = 0;
 	for (uint32_t i = 0; i < dif_publication_count(r->publication); i++) {
 		const struct dif_delivery *d = dif_publication_at(r->publication, i);
 		const struct dif_delivery_counts *c = dif_delivery_counts(d);
-		*whole += dif_delivery_error(d)->cls == DIF_OK;
+		*there += dif_delivery_error(d)->cls == DIF_OK || dif_delivery_is_there(d);
 		*changes += c->puts + (r->repair ? c->removed : 0);
 	}
 }
@@ -190,10 +192,13 @@ static void on_published(void *data, struct dif_publication *p)
 {
 	struct dif_cut_run *r = data;
 	assert(r->publication == p);
-	uint32_t whole = 0;
+	uint32_t there = 0;
 	uint64_t changes = 0;
-	sum(r, &whole, &changes);
-	if (whole > 0 && mark(r)) {
+	sum(r, &there, &changes);
+	if (there > 0 && mark(r)) {
+		dif_log(DIF_LOG_INFO, "shown", "cut=%.12s destinations=%u skew_ms=%" PRId64,
+		        r->cut.order.sha256, there,
+		        dif_publication_skew(r->setup->state, r->cut.order.sha256));
 		r->cut.published = r->cut.published ? r->cut.published : dif_wall_ms();
 		dif_state_cuts(r->setup->state, CUTS_MAX, on_cut, r);
 		put_cut(r, r->outrun ? DIF_CUT_SUPERSEDED : DIF_CUT_LIVE);

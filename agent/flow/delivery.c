@@ -32,8 +32,10 @@ static const struct dif_sm_state states[DELIVERY_STATES] = {
 	[PUTTING] = {"putting", DIF_TO(WAITING) | STOPS},
 	[WAITING] = {"waiting", DIF_TO(FINISHING) | STOPS},
 	[FINISHING] = {"finishing", DIF_TO(VERIFYING) | STOPS},
-	[VERIFYING] = {"verifying", DIF_TO(REMOVING) | STOPS},
-	[REMOVING] = {"removing", DIF_TO(DONE) | STOPS},
+	[VERIFYING] = {"verifying", DIF_TO(PURGING) | STOPS},
+	[PURGING] = {"purging", DIF_TO(REMOVING) | STOPS},
+	[REMOVING] = {"removing", DIF_TO(CLEARING) | DIF_TO(DONE) | STOPS},
+	[CLEARING] = {"clearing", DIF_TO(DONE) | STOPS},
 	[DONE] = {"done", 0},
 	[FAILED] = {"failed", 0},
 	[SUPERSEDED] = {"superseded", 0},
@@ -205,10 +207,25 @@ static void close_timers(void *data)
 	uv_close((uv_handle_t *)&d->tick, on_closed);
 }
 
+/* The first time counts: a cut that is brought again was there. */
+static void record_shown(const struct dif_delivery *d)
+{
+	char scope[128], value[32];
+	struct dif_arena a;
+	dif_arena_init(&a, 4096, false);
+	snprintf(scope, sizeof scope, DIF_SHOWN_SCOPE, d->job.manifest->order.sha256);
+	snprintf(value, sizeof value, "%" PRId64, d->shown);
+	if (dif_state_fact(d->state, scope, d->to->config->name, 0, &a) == NULL) {
+		dif_state_put_fact(d->state, scope, d->to->config->name, value);
+	}
+	dif_arena_fini(&a);
+}
+
 static void settle(struct dif_delivery *d)
 {
 	bool began = d->sm.state != QUEUED;
 	d->settled = true;
+	dif_delivery_leave_purge(d);
 	dif_delivery_drop_puts(d);
 	dif_list_remove(&d->waiting);
 	dif_sm_move(&d->sm, d->end);
@@ -217,6 +234,9 @@ static void settle(struct dif_delivery *d)
 	}
 	if (began) {
 		dif_delivery_record(d, d->end == DONE);
+	}
+	if (d->shown != 0 && d->state != NULL) {
+		record_shown(d);
 	}
 	if (d->turn) {
 		give_turn(d->to);
@@ -284,11 +304,12 @@ void dif_delivery_guard(struct dif_delivery *d, const char *fmt, ...)
 static void step(struct dif_delivery *d)
 {
 	static void (*const steps[DELIVERY_STATES])(struct dif_delivery *) = {
-		[PROBING] = dif_delivery_probe,   [MARKING] = dif_delivery_mark,
-		[LISTING] = dif_delivery_list,    [DIFFING] = dif_delivery_diff,
-		[PUTTING] = dif_delivery_put,     [WAITING] = dif_delivery_put,
-		[FINISHING] = dif_delivery_put,   [VERIFYING] = dif_delivery_verify,
-		[REMOVING] = dif_delivery_remove,
+		[PROBING] = dif_delivery_probe,  [MARKING] = dif_delivery_mark,
+		[LISTING] = dif_delivery_list,   [DIFFING] = dif_delivery_diff,
+		[PUTTING] = dif_delivery_put,    [WAITING] = dif_delivery_put,
+		[FINISHING] = dif_delivery_put,  [VERIFYING] = dif_delivery_verify,
+		[PURGING] = dif_delivery_purge,  [REMOVING] = dif_delivery_remove,
+		[CLEARING] = dif_delivery_purge,
 	};
 	uint32_t before;
 	do {
@@ -328,13 +349,20 @@ void dif_delivery_go(struct dif_delivery *d, enum delivery_state to)
 	        dif_sm_name(&d->sm));
 }
 
+/* What keeps it: its store, or behind the last put its CDNs. */
+static const struct dif_error *trouble_of(const struct dif_delivery *d)
+{
+	bool purges = d->purge.is_waiting && (d->sm.state == PURGING || d->sm.state == CLEARING);
+	return purges ? dif_purger_error(d->to->purger) : dif_instance_trouble(d->to->store);
+}
+
 static void on_tick(uv_timer_t *t)
 {
 	struct dif_delivery *d = t->data;
 	struct dif_error err = {0};
 	int64_t down = dif_instance_down_since(d->to->store), now = dif_steady_ms();
 	int64_t patience = d->job.unreachable_ms > 0 ? d->job.unreachable_ms : UNREACHABLE_MS;
-	const struct dif_error *trouble = dif_instance_trouble(d->to->store);
+	const struct dif_error *trouble = trouble_of(d);
 	const char *colon = trouble->text[0] != '\0' ? ": " : "";
 	char span[DIF_DATE_MAX];
 	if (d->settled) {
@@ -452,11 +480,18 @@ void dif_delivery_free(struct dif_delivery *d)
 	free(d);
 }
 
+void dif_delivery_kick(struct dif_delivery *d)
+{
+	if (!d->settled) {
+		uv_timer_start(&d->kick, on_kick, 0, 0);
+	}
+}
+
 void dif_delivery_pass(struct dif_delivery *d)
 {
 	d->put.passed = true;
-	if (d->sm.state == WAITING && !d->settled) {
-		uv_timer_start(&d->kick, on_kick, 0, 0);
+	if (d->sm.state == WAITING) {
+		dif_delivery_kick(d);
 	}
 }
 
@@ -484,7 +519,10 @@ void dif_delivery_supersede(struct dif_delivery *d)
 {
 	if (d->sm.state < FINISHING) {
 		stop_from_outside(d, "a newer cut has come");
+		return;
 	}
+	d->outrun = true;
+	dif_delivery_kick(d);
 }
 
 void dif_delivery_cancel(struct dif_delivery *d)
@@ -510,4 +548,19 @@ const struct dif_delivery_counts *dif_delivery_counts(const struct dif_delivery 
 const struct dif_error *dif_delivery_error(const struct dif_delivery *d)
 {
 	return &d->err;
+}
+
+bool dif_delivery_is_there(const struct dif_delivery *d)
+{
+	return d->there;
+}
+
+int64_t dif_delivery_shown(const struct dif_delivery *d)
+{
+	return d->shown;
+}
+
+const struct dif_purge_count *dif_delivery_purges(const struct dif_delivery *d)
+{
+	return d->purge.counts;
 }

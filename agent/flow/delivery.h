@@ -2,7 +2,10 @@
  * window, retry and repair.
  *
  *   queued -> probing -> marking -> listing -> diffing -> putting -> (barrier) -> finishing ->
- * verifying -> removing -> done | failed | superseded
+ * verifying -> purging -> removing -> clearing -> done | failed | superseded
+ *
+ * What CDNs must forget is owed in the state before the first put, goes when the entry pages are
+ * written, and is settled before the destination counts as whole (flow/purge).
  *
  * The fence (design rule 3): every key that readers fetch is written conditionally, with order and
  * SHA-256 as its metadata in the same request. The marker is first, and stops a delivery that finds
@@ -49,12 +52,17 @@ struct dif_delivery_job {
  * next orphan may go (ms since 1970), 0: there is none. */
 #define DIF_FACT_WHOLE "whole"
 
+/* Facts: when readers of each destination first got the entry pages of a cut (SHA-256), ms since
+ * 1970. */
+#define DIF_SHOWN_SCOPE "shown:%.64s"
+
 /* NULL: out of memory. Where the destination is busy it waits for its turn. */
 struct dif_delivery *dif_delivery_start(const struct dif_delivery_job *job,
                                         const struct dif_delivery_events *events, void *data);
 void dif_delivery_pass(struct dif_delivery *d); /* the barrier is open */
 /* A newer cut has come: before the barrier it ends as superseded after the objects in flight, which
- * are canceled after linger_ms, at once where its store is away. Past the barrier it finishes. */
+ * are canceled after linger_ms, at once where its store is away. Past the barrier it finishes, but
+ * for the purge: the newer cut purges what this one still owes. */
 void dif_delivery_supersede(struct dif_delivery *d);
 void dif_delivery_cancel(struct dif_delivery *d); /* likewise, but also past the barrier */
 void dif_delivery_free(struct dif_delivery *d);   /* only after ended */
@@ -62,5 +70,12 @@ const struct dif_destination *dif_delivery_to(const struct dif_delivery *d);
 const char *dif_delivery_state(const struct dif_delivery *d);
 const struct dif_delivery_counts *dif_delivery_counts(const struct dif_delivery *d);
 const struct dif_error *dif_delivery_error(const struct dif_delivery *d); /* cls OK: done */
+/* Every object of the cut is at the store, verified, whatever came after. */
+bool dif_delivery_is_there(const struct dif_delivery *d);
+/* When readers got the entry pages: they were written, and CDNs had forgotten the older ones. Wall
+ * ms, 0: not yet. */
+int64_t dif_delivery_shown(const struct dif_delivery *d);
+/* What each CDN was, or would be, asked to forget: config->ncdns of them. */
+const struct dif_purge_count *dif_delivery_purges(const struct dif_delivery *d);
 
 #endif

@@ -3,6 +3,7 @@
  *   verify   the root's page, what was written in parts and a sample of the rest is read back and
  *            digested; a difference is written again, and then all that was written is read. Where
  *            it cannot be mended nothing that was written counts: the next delivery writes it again
+ *   (purge)  delivery_purge.c
  *   remove   keys of ours that the cut does not name, once `grace` has passed
  *
  * A deletion that fails costs nobody anything: the key stays an orphan and its turn comes again.
@@ -94,6 +95,7 @@ static void write_again(struct dif_delivery *d, struct dif_want *w)
 		fail_memory(d, "put", w->key);
 	} else {
 		d->verify.again[d->verify.nagain++] = w;
+		dif_delivery_owe_again(d, w);
 	}
 }
 
@@ -227,7 +229,8 @@ void dif_delivery_verify(struct dif_delivery *d)
 		dif_delivery_verify(d);
 		return;
 	}
-	dif_delivery_go(d, REMOVING);
+	d->there = true;
+	dif_delivery_go(d, PURGING);
 }
 
 /* --- orphans --- */
@@ -439,10 +442,17 @@ void dif_delivery_remove(struct dif_delivery *d)
 		pack(d);
 		d->remove.asked = d->remove.n;
 	}
+	if (!d->remove.owed) {
+		d->remove.owed = true;
+		dif_delivery_owe_removals(d, d->remove.due, d->remove.n);
+	}
+	if (d->stopping || (d->remove.next == 0 && d->busy > 0)) {
+		return; /* what is owed becomes durable first */
+	}
 	while (!d->stopping && d->remove.next < d->remove.n && d->busy < HEADS_MAX) {
 		remove_some(d);
 	}
 	if (d->busy == 0 && d->remove.next == d->remove.n) {
-		dif_delivery_go(d, DONE);
+		dif_delivery_go(d, d->purge.is_owing ? CLEARING : DONE);
 	}
 }

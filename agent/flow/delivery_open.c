@@ -4,7 +4,7 @@
  *            becomes durable, so that a crash in the puts is known to the next start
  *   mark     .difusor/live, conditionally; a higher place there ends the delivery
  *   list     only where nothing is known; metadata that the list does not tell by HEAD
- *   diff     the plan, and whether something foreign is in its way
+ *   diff     the plan, whether something foreign is in its way, and what CDNs will owe for it
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -523,7 +523,7 @@ static bool is_in_the_way(struct dif_delivery *d)
 	return false;
 }
 
-void dif_delivery_diff(struct dif_delivery *d)
+static void plan(struct dif_delivery *d)
 {
 	bool headers = (dif_instance_caps(d->to->store)->flags & DIF_CAP_HEADERS) != 0;
 	d->has_plan = dif_plan_init(&d->plan, &d->wants, &d->to->held, &d->foreign, headers);
@@ -538,6 +538,16 @@ void dif_delivery_diff(struct dif_delivery *d)
 	if (d->put.written == NULL) {
 		no_memory(d);
 	} else if (!is_in_the_way(d)) {
+		dif_delivery_owe_puts(d);
+	}
+}
+
+void dif_delivery_diff(struct dif_delivery *d)
+{
+	if (!d->has_plan) {
+		plan(d);
+	}
+	if (!d->stopping && d->busy == 0) {
 		dif_delivery_go(d, d->job.dry_run ? REMOVING : PUTTING);
 	}
 }

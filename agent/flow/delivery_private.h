@@ -5,6 +5,7 @@
  *   delivery_put.c    the puts, by phase, and what to do when a condition is lost
  *   delivery_parts.c  one large object, in parts
  *   delivery_close.c  verify, remove orphans
+ *   delivery_purge.c  what CDNs are to forget
  *
  * Every request of a delivery is an errand. After each answer the step of the state is called
  * again: it starts what may start and moves on when nothing is left. A delivery that stops starts
@@ -31,7 +32,9 @@ enum delivery_state {
 	WAITING, /* at the barrier */
 	FINISHING,
 	VERIFYING,
+	PURGING,
 	REMOVING,
+	CLEARING, /* purging what was removed */
 	DONE,
 	FAILED,
 	SUPERSEDED,
@@ -79,6 +82,7 @@ struct dif_delivery {
 	uint32_t busy; /* errands, flushes, probe */
 	bool turn;     /* the destination is ours */
 	bool stopping, superseding, pumping, settled;
+	bool outrun; /* a newer cut has come, past the barrier */
 	enum delivery_state end;
 	struct dif_error err;
 
@@ -119,12 +123,21 @@ struct dif_delivery {
 		bool must_widen;
 	} verify;
 	struct {
+		struct dif_purger_wait wait;
+		struct dif_error err; /* of the last wait */
+		struct dif_purge_count counts[DIF_CDNS_MAX];
+		bool is_owing; /* something was owed and not released yet */
+		bool is_waiting;
+	} purge;
+	struct {
 		const char **due;
 		const char **tags;
 		uint32_t n, asked, next;
 		int64_t next_due; /* wall ms; 0: no orphans */
-		bool chosen, packed;
+		bool chosen, owed, packed;
 	} remove;
+	bool there;    /* every object is, and was verified */
+	int64_t shown; /* wall ms: readers get the entry pages; 0: not yet */
 };
 
 /* delivery.c */
@@ -138,6 +151,7 @@ void dif_delivery_last_errand(struct dif_delivery *d, struct errand *e, enum dif
 void dif_delivery_busy(struct dif_delivery *d);
 void dif_delivery_idle(struct dif_delivery *d); /* one thing less at work; goes on */
 void dif_delivery_go(struct dif_delivery *d, enum delivery_state to);
+void dif_delivery_kick(struct dif_delivery *d); /* the step again, soon */
 void dif_delivery_stop(struct dif_delivery *d, enum delivery_state end,
                        const struct dif_error *err);
 void dif_delivery_fail(struct dif_delivery *d, const struct dif_error *err, const char *verb,
@@ -153,6 +167,7 @@ void dif_delivery_list(struct dif_delivery *d);
 void dif_delivery_diff(struct dif_delivery *d);
 void dif_delivery_put(struct dif_delivery *d);
 void dif_delivery_verify(struct dif_delivery *d);
+void dif_delivery_purge(struct dif_delivery *d); /* PURGING and CLEARING */
 void dif_delivery_remove(struct dif_delivery *d);
 /* Where the store was found to lie, and that could not be mended: what was written counts no more,
  * the next delivery writes it again. Once nothing is in flight. */
@@ -181,6 +196,15 @@ struct dif_upload *dif_upload_start(struct dif_delivery *d, const struct dif_wan
 /* Ends as CANCELED, perhaps before this returns, else when what is under way has come back and the
  * store has dropped the parts. */
 void dif_upload_stop(struct dif_upload *u);
+
+/* delivery_purge.c. Each may stop the delivery, and may keep it busy until it is durable; nothing
+ * happens where there is no CDN. A dry run counts. */
+void dif_delivery_owe_puts(struct dif_delivery *d);
+void dif_delivery_owe_removals(struct dif_delivery *d, const char *const *keys, uint32_t n);
+void dif_delivery_owe_again(struct dif_delivery *d, const struct dif_want *w); /* mended */
+/* What is owed goes, and is waited for. */
+void dif_delivery_release_purge(struct dif_delivery *d);
+void dif_delivery_leave_purge(struct dif_delivery *d); /* waits no more */
 
 /* delivery.c */
 /* Puts what a store told into held and the state. */

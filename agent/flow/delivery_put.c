@@ -497,6 +497,7 @@ static void all_put(struct dif_delivery *d)
 		                   d->to->config->name, d->put.newer);
 		return;
 	}
+	dif_delivery_release_purge(d);
 	dif_delivery_go(d, VERIFYING);
 }
 

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "flow/config.h"
+#include "flow/purge.h"
 #include "flow/state.h"
 #include "host/op.h"
 
@@ -18,7 +19,9 @@ enum dif_fence { DIF_FENCE_UNKNOWN, DIF_FENCED, DIF_UNFENCED };
 struct dif_destination {
 	const struct dif_destination_config *config;
 	struct dif_instance *store;
-	struct dif_instance *cdns[DIF_CDNS_MAX]; /* config->ncdns, in its order */
+	struct dif_instance *cdns[DIF_CDNS_MAX];                /* config->ncdns, in its order */
+	const struct dif_cdn_config *cdn_configs[DIF_CDNS_MAX]; /* likewise */
+	struct dif_purger *purger; /* whoever opened it closes it; NULL: there is no CDN */
 	struct dif_map
 		held; /* key -> struct dif_held, memory of the destination; loaded from the state */
 	bool known; /* held was loaded or listed: a key that is not in it does not exist, as far as

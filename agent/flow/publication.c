@@ -7,9 +7,11 @@
 #include "flow/publication.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 
 #define CONNECTIONS 256       /* of the agent, design rule 6 */
 #define CONNECTIONS_EACH 128u /* of a destination, design section 9 */
@@ -210,24 +212,51 @@ static bool is_done(const struct lane *l)
 
 int dif_publication_exit(const struct dif_publication *p)
 {
-	uint32_t done = 0, refused = 0, canceled = 0;
+	uint32_t done = 0, there = 0, refused = 0, canceled = 0;
 	for (uint32_t i = 0; i < p->n; i++) {
 		const struct lane *l = &p->lanes[i];
 		const struct dif_error *err = dif_delivery_error(l->delivery);
 		done += is_done(l);
+		there += dif_delivery_is_there(l->delivery);
 		refused += err->exit == DIF_EXIT_GUARD;
 		canceled += err->cls == DIF_CANCELED;
 	}
 	if (done == p->n) {
 		return DIF_EXIT_OK;
 	}
-	if (done > 0) {
-		return DIF_EXIT_PARTIAL;
+	if (done > 0 || there > 0) {
+		return DIF_EXIT_PARTIAL; /* there, and a CDN may still give the older one */
 	}
 	if (refused > 0) {
 		return DIF_EXIT_GUARD;
 	}
 	return canceled > 0 ? DIF_EXIT_OTHER : DIF_EXIT_NONE_REACHED;
+}
+
+struct showing {
+	int64_t first, last;
+	uint32_t n;
+};
+
+static void on_shown(void *data, const char *destination, const char *value)
+{
+	struct showing *s = data;
+	int64_t at = 0;
+	(void)destination;
+	if (dif_parse_int(value, 1, INT64_MAX, &at)) {
+		s->first = s->n == 0 || at < s->first ? at : s->first;
+		s->last = at > s->last ? at : s->last;
+		s->n++;
+	}
+}
+
+int64_t dif_publication_skew(struct dif_state *state, const char *sha256)
+{
+	struct showing s = {0};
+	char scope[128];
+	snprintf(scope, sizeof scope, DIF_SHOWN_SCOPE, sha256);
+	dif_state_facts(state, scope, on_shown, &s);
+	return s.n > 1 ? s.last - s.first : -1;
 }
 
 uint32_t dif_publication_count(const struct dif_publication *p)

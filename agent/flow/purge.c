@@ -229,6 +229,16 @@ static void count_plan(const struct purge_lane *l, const struct dif_purge_plan *
 	}
 }
 
+void dif_purge_count_add(struct dif_purge_count *to, const struct dif_purge_count *more)
+{
+	to->cdn = more->cdn;
+	for (uint32_t i = 0; i <= DIF_PURGE_ALL; i++) {
+		to->items[i] += more->items[i];
+	}
+	to->again += more->again;
+	to->calls += more->calls;
+}
+
 bool dif_purger_count(const struct dif_purger *p, const struct dif_change_of *keys, uint32_t n,
                       struct dif_purge_count *counts)
 {

@@ -40,6 +40,8 @@ struct dif_purge_count {
 	uint32_t calls;                    /* of both passes, on all nodes */
 };
 
+void dif_purge_count_add(struct dif_purge_count *to, const struct dif_purge_count *more);
+
 /* Owes what these changes ask for, on every CDN; counts (one per CDN) is set. cut: SHA-256 as hex.
  * What is owed is queued in the state: flush before the first byte changes. False: out of memory,
  * and then all that was owed before is still owed. */

@@ -201,15 +201,14 @@ struct dif_instance *dif_setup_store(const struct dif_setup *s, const char *name
 	return NULL;
 }
 
-/* The instance of [cdn NAME]; the configuration has checked that there is one. */
-static struct dif_instance *cdn_of(const struct dif_setup *s, const char *name)
+/* The place of [cdn NAME]; the configuration has checked that there is one. */
+static uint32_t cdn_of(const struct dif_setup *s, const char *name)
 {
-	for (uint32_t k = 0; k < s->config->ncdns; k++) {
-		if (strcmp(s->config->cdns[k].name, name) == 0) {
-			return s->cdns[k];
-		}
+	uint32_t k = 0;
+	while (strcmp(s->config->cdns[k].name, name) != 0) {
+		k++;
 	}
-	return NULL;
+	return k;
 }
 
 void dif_setup_place(struct dif_setup *s, uint32_t i)
@@ -217,8 +216,38 @@ void dif_setup_place(struct dif_setup *s, uint32_t i)
 	const struct dif_destination_config *d = &s->config->destinations[i];
 	dif_destination_init(&s->destinations[i], d, dif_setup_store(s, d->store));
 	for (uint32_t k = 0; k < d->ncdns; k++) {
-		s->destinations[i].cdns[k] = cdn_of(s, d->cdns[k]);
+		uint32_t at = cdn_of(s, d->cdns[k]);
+		s->destinations[i].cdns[k] = s->cdns[at];
+		s->destinations[i].cdn_configs[k] = &s->config->cdns[at];
 	}
+}
+
+void dif_setup_open_purger(struct dif_setup *s, uint32_t i, struct dif_state *state)
+{
+	struct dif_destination *d = &s->destinations[i];
+	if (d->config->ncdns == 0) {
+		return;
+	}
+	d->purger = dif_purger_open(s->engine, state, d->config, d->cdns, d->cdn_configs);
+	if (d->purger == NULL) {
+		abort(); /* some bytes; without them purges would be lost */
+	}
+}
+
+/* What only tags can name needs one. */
+static bool check_cdns(const struct dif_setup *s, struct dif_error *err)
+{
+	for (uint32_t i = 0; i < s->config->ncdns; i++) {
+		const struct dif_cdn_config *c = &s->config->cdns[i];
+		if (dif_instance_caps(s->cdns[i])->purge_scopes == DIF_HAS(DIF_PURGE_TAGS) &&
+		    c->tag == NULL) {
+			return dif_config_refuse(s->config, c->section, NULL, err,
+			                         "plug-in '%s' purges by tag alone: say tag, which "
+			                         "all objects of the site carry there",
+			                         c->plugin);
+		}
+	}
+	return true;
 }
 
 static bool place_destinations(struct dif_setup *s, struct dif_error *err)
@@ -334,12 +363,16 @@ static bool open_all(struct dif_setup *s, const char *file, enum dif_setup_mode 
 	s->engine = dif_engine_new(err);
 	if (s->engine == NULL || !allocate(s, err) || !load_plugins(s, err) ||
 	    !open_stores(s, err) || !open_others(s, err) ||
-	    !dif_config_check_unused(s->config, err) || !place_destinations(s, err)) {
+	    !dif_config_check_unused(s->config, err) || !check_cdns(s, err) ||
+	    !place_destinations(s, err)) {
 		return false;
 	}
 	if ((mode == DIF_SETUP_OWN && !open_own(s, err)) ||
 	    (mode == DIF_SETUP_READ && !open_read(s, err))) {
 		return false;
+	}
+	for (uint32_t i = 0; i < s->config->ndestinations; i++) {
+		dif_setup_open_purger(s, i, mode == DIF_SETUP_OWN ? s->state : NULL);
 	}
 	return true;
 }
@@ -380,6 +413,12 @@ static void close_instances(struct dif_instance **all, uint32_t n, uint32_t *pen
 static void close_engine(struct dif_setup *s)
 {
 	uint32_t pending = 0;
+	for (uint32_t i = 0; s->destinations != NULL && i < s->config->ndestinations; i++) {
+		if (s->destinations[i].purger != NULL) {
+			pending++;
+			dif_purger_close(s->destinations[i].purger, on_closed, &pending);
+		}
+	}
 	close_instances(s->sources, s->config->nsources, &pending);
 	close_instances(s->stores, s->config->nstores, &pending);
 	close_instances(s->cdns, s->config->ncdns, &pending);

@@ -132,6 +132,16 @@ static struct dif_instance *store_of(const struct adding *a, const char *name)
 	return dif_setup_store(a->s, name);
 }
 
+static bool has_cdn(const struct adding *a, const char *name)
+{
+	for (uint32_t i = 0; i < a->s->config->ncdns; i++) {
+		if (strcmp(a->s->config->cdns[i].name, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool check_destinations(struct adding *a, struct dif_error *err)
 {
 	for (uint32_t i = 0; i < a->ndestinations; i++) {
@@ -142,6 +152,14 @@ static bool check_destinations(struct adding *a, struct dif_error *err)
 			return dif_config_refuse(a->config, d->section, "store", err,
 			                         "the running agent has no [store %s]: restart it",
 			                         d->store);
+		}
+		for (uint32_t k = 0; k < d->ncdns; k++) {
+			if (!has_cdn(a, d->cdns[k])) {
+				return dif_config_refuse(
+					a->config, d->section, "cdn", err,
+					"the running agent has no [cdn %s]: restart it",
+					d->cdns[k]);
+			}
 		}
 		if (!dif_setup_check_forms(a->config, d, dif_instance_caps(store), err)) {
 			return false;
@@ -164,6 +182,7 @@ static void put_in(struct adding *a, struct dif_setup_more *more)
 		struct dif_destination_config *d = &s->config->destinations[at];
 		*d = a->config->destinations[a->destination[i]];
 		dif_setup_place(s, at);
+		dif_setup_open_purger(s, at, s->state);
 		dif_destination_load(&s->destinations[at], s->state);
 		s->config->ndestinations++;
 		s->added_destinations++;

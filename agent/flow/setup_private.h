@@ -17,6 +17,8 @@ struct dif_instance *dif_setup_open_instance(struct dif_setup *s, const struct d
                                              const char *plugin, struct dif_error *err);
 /* Makes destinations[i] of config->destinations[i]: its store and CDNs are open. */
 void dif_setup_place(struct dif_setup *s, uint32_t i);
+/* Of a destination that has CDNs; state: where it keeps what is owed, NULL: nowhere. */
+void dif_setup_open_purger(struct dif_setup *s, uint32_t i, struct dif_state *state);
 /* Opens a store of c. On failure *to may hold an instance all the same, for whoever closes. */
 bool dif_setup_open_store(struct dif_setup *s, const struct dif_config *c,
                           const struct dif_store_config *store, struct dif_instance **to,

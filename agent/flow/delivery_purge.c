@@ -1,0 +1,185 @@
+/* delivery_purge - what the CDNs of a destination are to forget.
+ *
+ *   owe      before the first put, durably: what will change. Whatever ends the delivery, the
+ *            purge of what had changed by then is owed
+ *   release  once the entry pages are written: it goes, while what was written is verified
+ *   purge    waits until it is settled, on every CDN
+ *   clear    the same for what was removed
+ *
+ * Where the state was lost nobody knows what is owed, and all that is not named by its content is
+ * taken for changed.
+ */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "flow/delivery_private.h"
+
+static const char *path_of(const struct dif_delivery *d, const char *key)
+{
+	return key + strlen(d->to->config->prefix);
+}
+
+static bool is_same(const struct dif_want *w, const struct dif_held *h)
+{
+	return h->form == w->form && h->headers == w->headers &&
+	       memcmp(h->sha256, w->member->form[DIF_IDENTITY].sha256, sizeof h->sha256) == 0;
+}
+
+static struct dif_change_of change_of(const struct dif_delivery *d, const struct dif_want *w)
+{
+	const struct dif_held *h = dif_destination_held(d->to, w->key);
+	uint32_t change = h == NULL ? DIF_CREATED : is_same(w, h) ? DIF_SAME : DIF_CHANGED;
+	if (w->foreign) {
+		change = DIF_CHANGED;
+	}
+	return (struct dif_change_of){path_of(d, w->key), w->phase, change};
+}
+
+static void on_durable(void *data, const struct dif_error *err)
+{
+	struct dif_delivery *d = data;
+	if (err != NULL && err->cls != DIF_OK) {
+		dif_delivery_stop(d, FAILED, err);
+	}
+	dif_delivery_idle(d);
+}
+
+static void no_memory(struct dif_delivery *d)
+{
+	struct dif_error err = {0};
+	dif_error_set(&err, DIF_TRANSIENT, "could not purge destination '%s': out of memory",
+	              d->to->config->name);
+	dif_delivery_stop(d, FAILED, &err);
+}
+
+/* durable: the next step waits for that. */
+static void owe(struct dif_delivery *d, const struct dif_change_of *keys, uint32_t n, bool durable)
+{
+	struct dif_purge_count counts[DIF_CDNS_MAX];
+	const char *cut = d->job.manifest->order.sha256;
+	bool ok = d->state != NULL ? dif_purger_owe(d->to->purger, cut, keys, n, counts)
+	                           : dif_purger_count(d->to->purger, keys, n, counts);
+	for (uint32_t i = 0; ok && i < d->to->config->ncdns; i++) {
+		dif_purge_count_add(&d->purge.counts[i], &counts[i]);
+	}
+	if (!ok) {
+		no_memory(d);
+	} else if (d->state != NULL && n > 0) {
+		d->purge.is_owing = true;
+		if (durable) {
+			dif_delivery_busy(d);
+			dif_state_flush(d->state, on_durable, d);
+		}
+	}
+}
+
+void dif_delivery_owe_puts(struct dif_delivery *d)
+{
+	if (d->to->purger == NULL) {
+		return;
+	}
+	bool all = d->list.begun; /* nothing was known of it */
+	uint32_t room = all ? d->wants.n : d->plan.n, n = 0;
+	struct dif_change_of *keys = calloc((size_t)room + 1, sizeof *keys);
+	if (keys == NULL) {
+		no_memory(d);
+		return;
+	}
+	for (uint32_t i = 0; !all && i < d->plan.n; i++) {
+		keys[n++] = change_of(d, d->plan.puts[i]);
+	}
+	for (uint32_t i = 0; all && i < d->wants.n; i++) {
+		keys[n++] = change_of(d, &d->wants.all[i]);
+	}
+	owe(d, keys, n, true);
+	free(keys);
+}
+
+void dif_delivery_owe_removals(struct dif_delivery *d, const char *const *all, uint32_t n)
+{
+	struct dif_change_of *keys = NULL;
+	if (d->to->purger == NULL || n == 0) {
+		return;
+	}
+	keys = calloc(n, sizeof *keys);
+	if (keys == NULL) {
+		no_memory(d);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		keys[i] = (struct dif_change_of){path_of(d, all[i]), DIF_DATA, DIF_REMOVED};
+	}
+	owe(d, keys, n, true);
+	free(keys);
+}
+
+void dif_delivery_owe_again(struct dif_delivery *d, const struct dif_want *w)
+{
+	const struct dif_change_of key = {path_of(d, w->key), w->phase, DIF_CHANGED};
+	if (d->to->purger != NULL) {
+		owe(d, &key, 1, false);
+	}
+}
+
+/* --- waiting for it --- */
+
+static void on_shown(void *data)
+{
+	struct dif_delivery *d = data;
+	if (d->shown == 0) {
+		d->shown = dif_wall_ms();
+	}
+}
+
+static void on_done(void *data, const struct dif_error *err)
+{
+	struct dif_delivery *d = data;
+	d->purge.is_waiting = false;
+	d->purge.err = *err;
+	dif_delivery_kick(d);
+}
+
+void dif_delivery_release_purge(struct dif_delivery *d)
+{
+	if (d->to->purger == NULL) {
+		on_shown(d); /* nobody keeps an older one */
+		return;
+	}
+	d->purge.is_owing = false;
+	dif_purger_release(d->to->purger);
+	if (!d->purge.is_waiting) {
+		d->purge.is_waiting = true;
+		d->purge.wait =
+			(struct dif_purger_wait){.shown = on_shown, .done = on_done, .data = d};
+		dif_purger_wait(d->to->purger, &d->purge.wait);
+	}
+}
+
+void dif_delivery_leave_purge(struct dif_delivery *d)
+{
+	if (d->purge.is_waiting) {
+		d->purge.is_waiting = false;
+		dif_purger_leave(d->to->purger, &d->purge.wait);
+	}
+}
+
+void dif_delivery_purge(struct dif_delivery *d)
+{
+	bool last = d->sm.state == CLEARING;
+	if (d->purge.is_owing) {
+		dif_delivery_release_purge(d);
+	}
+	if (d->purge.is_waiting && d->outrun) {
+		struct dif_error err = {0};
+		dif_error_set(&err, DIF_CANCELED, "a newer cut has come, and purges what is owed");
+		dif_delivery_stop(d, SUPERSEDED, &err);
+	}
+	if (d->purge.is_waiting) {
+		return;
+	}
+	if (d->purge.err.cls != DIF_OK) {
+		dif_delivery_stop(d, FAILED, &d->purge.err);
+	} else {
+		dif_delivery_go(d, last ? DONE : REMOVING);
+	}
+}
