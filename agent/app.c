@@ -199,16 +199,6 @@ static uint32_t count_whole(const struct dif_publication *p)
 	return done;
 }
 
-/* Some store has all of it. */
-static bool is_there(const struct dif_publication *p)
-{
-	bool there = false;
-	for (uint32_t i = 0; p != NULL && i < dif_publication_count(p); i++) {
-		there = there || dif_delivery_is_there(dif_publication_at(p, i));
-	}
-	return there;
-}
-
 static void answer(struct app *a, const struct waiting *w, int code, const struct dif_error *err,
                    const struct dif_order *order, const struct dif_publication *p)
 {
@@ -306,7 +296,7 @@ static void on_ended(void *data, int code, const struct dif_error *err,
 	a->current = NULL;
 	a->cut = NULL;
 	if (!w->job.archive_only) {
-		a->superseded = a->told && !is_there(p) ? a->superseded + 1 : 0;
+		a->superseded = a->told && !dif_publication_is_there(p) ? a->superseded + 1 : 0;
 	}
 	for (uint32_t i = 0; p != NULL && i < a->setup->config->ndestinations; i++) {
 		dif_pace_reset(&a->alone[i].pace); /* another cut, another try */
@@ -452,22 +442,6 @@ static void look_into_inbox(struct app *a)
 	start_next(a);
 }
 
-/* --- purges that are owed --- */
-
-/* Since the start, and since a delivery that ended before its CDNs had done it; one that is under
- * way sees to its own. */
-static void resume_purges(struct app *a)
-{
-	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
-		struct dif_destination *d = &a->setup->destinations[i];
-		if (d->purger != NULL && d->gone) {
-			dif_purger_rest(d->purger);
-		} else if (d->purger != NULL && !d->busy) {
-			dif_purger_resume(d->purger);
-		}
-	}
-}
-
 /* --- what is dropped into the plug-in folder --- */
 
 /* The look finds that it has nothing, and the repair brings it the live cut. */
@@ -519,7 +493,7 @@ static void on_tick(uv_timer_t *t)
 		a->sweep_at = dif_steady_ms() + SWEEP_MS;
 		dif_inbox_sweep(a->setup->config->state);
 	}
-	resume_purges(a);
+	dif_setup_resume_purges(a->setup);
 	look_into_inbox(a);
 	start_next(a); /* what failed here may have its time now */
 	if (dif_steady_ms() >= a->look_at && a->current == NULL) {
@@ -557,13 +531,11 @@ static void on_stop(uv_signal_t *signal, int number)
 	for (uint32_t i = 0; i < a->setup->config->nsources; i++) {
 		dif_source_close(a->sources[i], on_source_closed, a);
 	}
+	dif_setup_rest_purges(a->setup);
 	if (a->cut != NULL) {
 		dif_cut_cancel(a->cut);
 	}
 	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
-		if (a->setup->destinations[i].purger != NULL) {
-			dif_purger_rest(a->setup->destinations[i].purger);
-		}
 		if (a->alone[i].repair != NULL) {
 			dif_cut_cancel(a->alone[i].repair);
 		}

@@ -13,7 +13,6 @@
 #include "flow/cut.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -196,9 +195,6 @@ static void on_published(void *data, struct dif_publication *p)
 	uint64_t changes = 0;
 	sum(r, &there, &changes);
 	if (there > 0 && mark(r)) {
-		dif_log(DIF_LOG_INFO, "shown", "cut=%.12s destinations=%u skew_ms=%" PRId64,
-		        r->cut.order.sha256, there,
-		        dif_publication_skew(r->setup->state, r->cut.order.sha256));
 		r->cut.published = r->cut.published ? r->cut.published : dif_wall_ms();
 		dif_state_cuts(r->setup->state, CUTS_MAX, on_cut, r);
 		put_cut(r, r->outrun ? DIF_CUT_SUPERSEDED : DIF_CUT_LIVE);

@@ -7,10 +7,12 @@
 #include "flow/publication.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/parse.h"
 
 #define CONNECTIONS 256       /* of the agent, design rule 6 */
@@ -50,6 +52,11 @@ static void on_closed(uv_handle_t *h)
 {
 	struct dif_publication *p = h->data;
 	p->closed = true;
+	if (!p->job.dry_run && dif_publication_is_there(p)) {
+		const char *sha256 = p->job.manifest->order.sha256;
+		dif_log(DIF_LOG_INFO, "shown", "cut=%.12s skew_ms=%" PRId64, sha256,
+		        dif_publication_skew(p->job.state, sha256));
+	}
 	p->ended(p->data, p);
 }
 
@@ -231,6 +238,15 @@ int dif_publication_exit(const struct dif_publication *p)
 		return DIF_EXIT_GUARD;
 	}
 	return canceled > 0 ? DIF_EXIT_OTHER : DIF_EXIT_NONE_REACHED;
+}
+
+bool dif_publication_is_there(const struct dif_publication *p)
+{
+	bool there = false;
+	for (uint32_t i = 0; p != NULL && i < p->n; i++) {
+		there = there || dif_delivery_is_there(p->lanes[i].delivery);
+	}
+	return there;
 }
 
 struct showing {

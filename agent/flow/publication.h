@@ -36,6 +36,7 @@ void dif_publication_cancel(struct dif_publication *p);
 void dif_publication_free(struct dif_publication *p);
 /* 0, 7, 8, 16, 1: by what its deliveries came to. */
 int dif_publication_exit(const struct dif_publication *p);
+bool dif_publication_is_there(const struct dif_publication *p); /* some store has all; NULL: no */
 /* ms between the first and the last destination where readers got the entry pages of a cut, also
  * of those that were late, as the state knows it; -1: fewer than two have them. */
 int64_t dif_publication_skew(struct dif_state *state, const char *sha256);

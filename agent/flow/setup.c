@@ -234,6 +234,27 @@ void dif_setup_open_purger(struct dif_setup *s, uint32_t i, struct dif_state *st
 	}
 }
 
+void dif_setup_resume_purges(struct dif_setup *s)
+{
+	for (uint32_t i = 0; i < s->config->ndestinations; i++) {
+		struct dif_destination *d = &s->destinations[i];
+		if (d->purger != NULL && d->gone) {
+			dif_purger_rest(d->purger);
+		} else if (d->purger != NULL && !d->busy) {
+			dif_purger_resume(d->purger);
+		}
+	}
+}
+
+void dif_setup_rest_purges(struct dif_setup *s)
+{
+	for (uint32_t i = 0; i < s->config->ndestinations; i++) {
+		if (s->destinations[i].purger != NULL) {
+			dif_purger_rest(s->destinations[i].purger);
+		}
+	}
+}
+
 /* What only tags can name needs one. */
 static bool check_cdns(const struct dif_setup *s, struct dif_error *err)
 {

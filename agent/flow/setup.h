@@ -47,6 +47,10 @@ struct dif_setup *dif_setup_open(const char *config_file, enum dif_setup_mode mo
  * there moves or changes, and it adds all of the file or nothing. */
 bool dif_setup_add(struct dif_setup *s, const char *const *names, uint32_t n,
                    struct dif_error *err);
+/* Purges that are owed, since the start or since a delivery that ended before its CDNs had done
+ * them; one that is under way sees to its own. Cheap, for every tick. */
+void dif_setup_resume_purges(struct dif_setup *s);
+void dif_setup_rest_purges(struct dif_setup *s); /* what is owed stays so */
 /* Commits what is queued, closes all instances, runs the loop dry, frees. Nothing may be running on
  * it any more. Accepts NULL. */
 void dif_setup_close(struct dif_setup *s);
