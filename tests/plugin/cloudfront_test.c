@@ -1,5 +1,5 @@
-/* cloudfront - the real cloudfront.so in host/op with a scripted service: signatures, XML to the last
- * byte, what is refused, what comes of odd replies. */
+/* cloudfront - the real cloudfront.so in host/op with a scripted service: signatures, XML to the
+ * last byte, what is refused, what comes of odd replies. */
 #include "tests/plugin/support/kinds.h"
 #include "tests/plugin/support/s3.h"
 

@@ -1,5 +1,5 @@
-/* route53 - the real route53.so in host/op with a scripted service: what a batch holds, what is left
- * alone, what is refused before anything is sent. */
+/* route53 - the real route53.so in host/op with a scripted service: what a batch holds, what is
+ * left alone, what is refused before anything is sent. */
 #include "tests/plugin/support/kinds.h"
 #include "tests/plugin/support/s3.h"
 

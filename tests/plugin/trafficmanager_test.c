@@ -1,5 +1,5 @@
-/* trafficmanager - the real trafficmanager.so in host/op with a scripted Resource Manager: the order
- * of changes, whose endpoints are whose, what is refused before anything is changed. */
+/* trafficmanager - the real trafficmanager.so in host/op with a scripted Resource Manager: the
+ * order of changes, whose endpoints are whose, what is refused before anything is changed. */
 #include "tests/plugin/support/kinds.h"
 
 #define TM "[steering t]\nplugin = trafficmanager\nprofile = p\n" MANAGER
@@ -13,6 +13,14 @@
 	"\",\"properties\":{\"endpointStatus\":\"" status "\"," more "}}"
 #define AT(target, weight) "\"target\":\"" target "\",\"weight\":" weight
 #define ON(weight) "{\"properties\":{\"endpointStatus\":\"Enabled\",\"weight\":" weight "}}"
+#define TWO ENDPOINT("azureEndpoints", "two", "Disabled", AT("b.example", "9"))
+#define THREE ENDPOINT("nestedEndpoints", "three", "Enabled", "\"weight\":null")
+#define E1 ENDPOINT("ExternalEndpoints", "e/1", "Enabled", AT("a.example", "7"))
+#define E2 ENDPOINT("azureEndpoints", "e2", "Disabled", AT("g.example", "9"))
+#define E3 ENDPOINT("nestedEndpoints", "n", "Enabled", "\"weight\":3")
+#define E4 ENDPOINT("externalEndpoints", "e4", "Enabled", AT("s.example", "4"))
+#define E5 ENDPOINT("externalEndpoints", "e5", "Enabled", AT("other", "1"))
+#define E6 ENDPOINT("externalEndpoints", "e6", "Disabled", AT("off", "1"))
 #define OFF "{\"properties\":{\"endpointStatus\":\"Disabled\"}}"
 
 static void expect_profile(const char *body)
@@ -31,16 +39,15 @@ static void expect_patch(const char *url, const char *body)
 	             &(struct script_reply){.status = 200, .body = "{\"properties\":{}}"});
 }
 
+static const char mixed[] = OF(
+	"Weighted", "30",
+	ENDPOINT("externalEndpoints", "one", "Enabled", AT("A.example.", "7")) "," TWO "," THREE);
+
 TEST(endpoints_are_told_by_their_address)
 {
 	UNUSED_STATE;
 	manager_begin(TM);
-	expect_profile(OF(
-		"Weighted", "30",
-		ENDPOINT("externalEndpoints", "one", "Enabled", AT("A.example.", "7")) "," ENDPOINT(
-			"azureEndpoints", "two", "Disabled",
-			AT("b.example", "9")) "," ENDPOINT("nestedEndpoints", "three", "Enabled",
-	                                                   "\"weight\":null")));
+	expect_profile(mixed);
 	const struct store_out *out = steer_get("CNAME");
 	check_ok(out);
 	assert_int_equal(out->ntargets, 3);
@@ -51,6 +58,8 @@ TEST(endpoints_are_told_by_their_address)
 	kinds_end();
 }
 
+static const char many[] = OF("Weighted", "60", E1 "," E2 "," E3 "," E4 "," E5 "," E6);
+
 TEST(who_is_to_serve_comes_before_who_is_not)
 {
 	UNUSED_STATE;
@@ -59,24 +68,7 @@ TEST(who_is_to_serve_comes_before_who_is_not)
 	                                            {"nested", "n", 5, 0},
 	                                            {"same", "s.example", 4, 0}};
 	manager_begin(TM);
-	expect_profile(OF(
-		"Weighted", "60",
-		ENDPOINT("ExternalEndpoints", "e/1", "Enabled", AT("a.example", "7")) "," ENDPOINT(
-			"azureEndpoints", "e2", "Disabled",
-			AT("g.example",
-	                   "9")) "," ENDPOINT("nestedEndpoints", "n", "Enabled",
-	                                      "\"weight\":3") "," ENDPOINT("externalEndpoints",
-	                                                                   "e4", "Enabled",
-	                                                                   AT("s.example",
-	                                                                      "4")) "," ENDPOINT("externalEndpoints",
-	                                                                                         "e5",
-	                                                                                         "Enabled",
-	                                                                                         AT("other",
-	                                                                                            "1")) "," ENDPOINT("externalEndpoints",
-	                                                                                                               "e6",
-	                                                                                                               "Disabled",
-	                                                                                                               AT("off",
-	                                                                                                                  "1"))));
+	expect_profile(many);
 	expect_patch(PROFILE "/AzureEndpoints/e2" VERSION, ON("1000"));
 	expect_patch(PROFILE "/NestedEndpoints/n" VERSION, ON("5"));
 	expect_patch(PROFILE "/ExternalEndpoints/e%2F1" VERSION, OFF);

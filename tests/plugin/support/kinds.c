@@ -88,17 +88,20 @@ void check_target(const struct store_out *out, const char *name, const char *val
 
 /* --- Azure --- */
 
+#define FORM                                                              \
+	"grant_type=client_credentials&client_id=id&scope=https%3A%2F%2F" \
+	"management.azure.com%2F.default&client_secret=a-secret-of-the-tests"
+#define TOKEN_REPLY                                                        \
+	"{\"token_type\":\"Bearer\",\"expires_in\":3599,\"access_token\":" \
+	"\"eyJ0.token\"}"
+
 void manager_expect_login(void)
 {
-	kinds_expect(
-		&(struct script_want){
-			.method = "POST",
-			.url = "https://login.microsoftonline.com/tenant/oauth2/v2.0/token",
-			.body = "grant_type=client_credentials&client_id=id&scope=https%3A%2F%2F"
-				"management.azure.com%2F.default&client_secret=a-secret-of-the-tests"},
-		&(struct script_reply){.status = 200,
-	                               .body = "{\"token_type\":\"Bearer\",\"expires_in\":3599,"
-	                                       "\"access_token\":\"eyJ0.token\"}"});
+	kinds_expect(&(struct script_want){.method = "POST",
+	                                   .url = "https://login.microsoftonline.com/tenant/oauth2"
+	                                          "/v2.0/token",
+	                                   .body = FORM},
+	             &(struct script_reply){.status = 200, .body = TOKEN_REPLY});
 }
 
 void manager_begin(const char *ini)
