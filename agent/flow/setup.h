@@ -33,7 +33,7 @@ struct dif_setup {
 	struct dif_spool *spool;              /* NULL unless OWN */
 	bool fresh;                           /* the state was created or set aside just now */
 	struct dif_setup_more *more;          /* configurations of what was added */
-	uint32_t added_stores, added_destinations;
+	uint32_t added_stores, added_cdns, added_destinations;
 };
 
 /* Opens everything or nothing. Errors carry exit 3 (configuration), 15 (a plug-in that the
@@ -41,8 +41,8 @@ struct dif_setup {
  * pid). A fresh state is refilled with the cuts of the archive. */
 struct dif_setup *dif_setup_open(const char *config_file, enum dif_setup_mode mode,
                                  struct dif_error *err);
-/* Adds to a setup in use what the last of these files of the plug-in folder brings: stores, of
- * plug-ins that the loader has, and destinations, at the end of config->destinations. The other
+/* Adds to a setup in use what the last of these files of the plug-in folder brings: stores and
+ * CDNs, of plug-ins that the loader has, and destinations, each at the end of its list. The other
  * files are those in use, so that names and prefixes are checked against them. Nothing that is
  * there moves or changes, and it adds all of the file or nothing. */
 bool dif_setup_add(struct dif_setup *s, const char *const *names, uint32_t n,

@@ -16,9 +16,10 @@ struct adding {
 	struct dif_setup *s;
 	struct dif_config *config;
 	const char *file; /* as its entries name it */
-	struct dif_instance *stores[DIF_CONFIG_ROOM];
-	uint32_t store[DIF_CONFIG_ROOM], destination[DIF_CONFIG_ROOM]; /* indexes in config */
-	uint32_t nstores, ndestinations;
+	struct dif_instance *stores[DIF_CONFIG_ROOM], *cdns[DIF_CONFIG_ROOM];
+	/* indexes in config */
+	uint32_t store[DIF_CONFIG_ROOM], cdn[DIF_CONFIG_ROOM], destination[DIF_CONFIG_ROOM];
+	uint32_t nstores, ncdns, ndestinations;
 };
 
 void dif_setup_forget(struct dif_setup_more *m)
@@ -46,6 +47,7 @@ static bool check_kinds(const struct adding *a, struct dif_error *err)
 {
 	for (const struct dif_ini_entry *e = a->config->entries; e != NULL; e = e->next) {
 		bool fits = strncmp(e->section, "store ", 6) == 0 ||
+		            strncmp(e->section, "cdn ", 4) == 0 ||
 		            strncmp(e->section, "destination ", 12) == 0;
 		if (strcmp(e->file, a->file) == 0 && !fits) {
 			return dif_config_refuse(a->config, e->section, NULL, err,
@@ -63,6 +65,11 @@ static bool is_taken(const struct adding *a, const char *section)
 	const struct dif_config *c = a->s->config;
 	for (uint32_t i = 0; i < c->nstores; i++) {
 		if (strcmp(c->stores[i].section, section) == 0) {
+			return true;
+		}
+	}
+	for (uint32_t i = 0; i < c->ncdns; i++) {
+		if (strcmp(c->cdns[i].section, section) == 0) {
 			return true;
 		}
 	}
@@ -101,6 +108,10 @@ static bool collect(struct adding *a, struct dif_error *err)
 		ok = take_section(a, c->stores[i].section, i, a->store, &a->nstores,
 		                  a->s->added_stores, err);
 	}
+	for (uint32_t i = 0; ok && i < c->ncdns; i++) {
+		ok = take_section(a, c->cdns[i].section, i, a->cdn, &a->ncdns, a->s->added_cdns,
+		                  err);
+	}
 	for (uint32_t i = 0; ok && i < c->ndestinations; i++) {
 		ok = take_section(a, c->destinations[i].section, i, a->destination,
 		                  &a->ndestinations, a->s->added_destinations, err);
@@ -108,11 +119,19 @@ static bool collect(struct adding *a, struct dif_error *err)
 	return ok;
 }
 
-static bool open_stores(struct adding *a, struct dif_error *err)
+static bool open_instances(struct adding *a, struct dif_error *err)
 {
 	for (uint32_t i = 0; i < a->nstores; i++) {
 		const struct dif_store_config *store = &a->config->stores[a->store[i]];
 		if (!dif_setup_open_store(a->s, a->config, store, &a->stores[i], err)) {
+			return false;
+		}
+	}
+	for (uint32_t i = 0; i < a->ncdns; i++) {
+		const struct dif_cdn_config *cdn = &a->config->cdns[a->cdn[i]];
+		a->cdns[i] = dif_setup_open_instance(a->s, a->config, DIF_CDN, cdn->section,
+		                                     cdn->plugin, err);
+		if (a->cdns[i] == NULL) {
 			return false;
 		}
 	}
@@ -134,8 +153,14 @@ static struct dif_instance *store_of(const struct adding *a, const char *name)
 
 static bool has_cdn(const struct adding *a, const char *name)
 {
-	for (uint32_t i = 0; i < a->s->config->ncdns; i++) {
-		if (strcmp(a->s->config->cdns[i].name, name) == 0) {
+	const struct dif_config *c = a->s->config;
+	for (uint32_t i = 0; i < a->ncdns; i++) {
+		if (strcmp(a->config->cdns[a->cdn[i]].name, name) == 0) {
+			return true;
+		}
+	}
+	for (uint32_t i = 0; i < c->ncdns; i++) {
+		if (strcmp(c->cdns[i].name, name) == 0) {
 			return true;
 		}
 	}
@@ -177,6 +202,11 @@ static void put_in(struct adding *a, struct dif_setup_more *more)
 		s->stores[s->config->nstores++] = a->stores[i];
 		s->added_stores++;
 	}
+	for (uint32_t i = 0; i < a->ncdns; i++) {
+		s->config->cdns[s->config->ncdns] = a->config->cdns[a->cdn[i]];
+		s->cdns[s->config->ncdns++] = a->cdns[i];
+		s->added_cdns++;
+	}
 	for (uint32_t i = 0; i < a->ndestinations; i++) {
 		uint32_t at = s->config->ndestinations;
 		struct dif_destination_config *d = &s->config->destinations[at];
@@ -209,7 +239,7 @@ bool dif_setup_add(struct dif_setup *s, const char *const *names, uint32_t n, st
 	if (a->config == NULL) {
 		goto out;
 	}
-	ok = collect(a, err) && open_stores(a, err) && check_destinations(a, err);
+	ok = collect(a, err) && open_instances(a, err) && check_destinations(a, err);
 	if (ok) {
 		put_in(a, more);
 		more = NULL;
@@ -218,6 +248,11 @@ bool dif_setup_add(struct dif_setup *s, const char *const *names, uint32_t n, st
 	for (uint32_t i = 0; i < a->nstores; i++) {
 		if (a->stores[i] != NULL) {
 			dif_instance_close(a->stores[i], NULL, NULL);
+		}
+	}
+	for (uint32_t i = 0; i < a->ncdns; i++) {
+		if (a->cdns[i] != NULL) {
+			dif_instance_close(a->cdns[i], NULL, NULL);
 		}
 	}
 	dif_config_free(a->config);
