@@ -473,7 +473,7 @@ static void set_values(struct dif_suite *s)
 }
 
 /* What follows from the values that the folder has replaced. */
-static void complete_values(struct dif_suite *s)
+static bool complete_values(struct dif_suite *s, struct dif_error *err)
 {
 	const char *bound = dif_values_get(&s->values, "body_max");
 	const char *site = dif_values_get(&s->values, "site");
@@ -485,9 +485,13 @@ static void complete_values(struct dif_suite *s)
 		const char *host = strstr(site, "://");
 		dif_values_text(&s->values, "host", host != NULL ? host + 3 : site);
 	}
-	if (bound != NULL && dif_parse_uint(bound, UINT64_MAX, &n)) {
-		s->body_max = n;
+	if (bound != NULL && !dif_parse_uint(bound, UINT64_MAX, &n)) {
+		return dif_error_exit(err, DIF_EXIT_CONFIG, DIF_PERMANENT,
+		                      "%s/instance.ini: body_max '%s' is no number of bytes",
+		                      s->folder, bound);
 	}
+	s->body_max = n;
+	return true;
 }
 
 bool dif_contract_run(const struct dif_offer *offer, const char *scripts, dif_contract_cb *cb,
@@ -512,8 +516,8 @@ bool dif_contract_run(const struct dif_offer *offer, const char *scripts, dif_co
 	s->engine = dif_engine_new(err);
 	bool ok =
 		s->engine != NULL && (scripts != NULL ? read_folder(s, err) : make_section(s, err));
+	ok = ok && complete_values(s, err);
 	if (ok) {
-		complete_values(s);
 		run_all(s);
 	}
 	dif_engine_free(s->engine);

@@ -332,8 +332,9 @@ void dif_case_any_reply(struct dif_suite *s, const char *name, const struct dif_
 	               : asked           ? DIF_PASSED
 	                                 : DIF_UNPROVED,
 	               name,
-	               s->why[0] == '\0' && !asked ? "nothing was asked: the login came first"
-	                                           : s->why);
+	               s->why[0] == '\0' && !asked
+	                       ? "nothing was asked: the login came first, or the input was refused"
+	                       : s->why);
 }
 
 void dif_contract_any_reply(struct dif_suite *s)

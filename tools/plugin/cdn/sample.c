@@ -1,5 +1,5 @@
-/* sample - a CDN plug-in, complete: an API that takes purges as JSON and is asked about them. Made by
- * tools/new-plugin; change what your provider does otherwise.
+/* sample - a CDN plug-in, complete: an API that takes purges as JSON and is asked about them. Made
+ * by tools/new-plugin; change what your provider does otherwise.
  *
  *   POST URL/purges      Idempotency-Key: IDEM
  *        {"urls": [...]}, {"prefixes": [...]}, {"tags": [...]} or {"everything": true}

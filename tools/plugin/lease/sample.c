@@ -1,5 +1,5 @@
-/* sample - a lease plug-in, complete: an API that knows who does the work. Made by tools/new-plugin;
- * change what your provider does otherwise.
+/* sample - a lease plug-in, complete: an API that knows who does the work. Made by
+ * tools/new-plugin, to be changed where your provider does otherwise.
  *
  *   POST   URL/leases/NAME         {"owner", "ttl"}: 200 {"lease", "fence", "ttl"}, or 409 with the
  *                                  same and "holder"

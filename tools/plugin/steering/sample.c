@@ -2,7 +2,7 @@
  * tools/new-plugin; change what your provider does otherwise.
  *
  *   GET URL/records/NAME/TYPE   ETag, {"ttl": N, "targets": [{"name", "value", "weight"}]}, or 404
- *   PUT URL/records/NAME/TYPE   If-Match: TAG or If-None-Match: *, Idempotency-Key: IDEM, the same body
+ *   PUT URL/records/NAME/TYPE   If-Match: TAG or If-None-Match: *, Idempotency-Key: IDEM, same body
  *       {"change": "ID"}
  *   GET URL/changes/ID          {"state": "pending", "done" or "failed"}
  *
