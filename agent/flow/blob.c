@@ -30,7 +30,7 @@ void dif_blob_of_bytes(struct dif_blob_bytes *b, const void *p, size_t n,
 	b->blob.host = (uint64_t)(uintptr_t)&b->body.body;
 	for (uint32_t i = 0; i < DIF_LEN(caps->digests) && caps->digests[i] != 0; i++) {
 		uint32_t d = caps->digests[i];
-		if (d < DIF_DIGESTS && dif_hash(d, p, n, b->digest[d])) {
+		if (d < DIF_DIGESTS && dif_blob_hash(d, p, n, b->digest[d])) {
 			tell(&b->blob, d, b->digest[d], dif_digest_size(d));
 		}
 	}
@@ -57,8 +57,11 @@ void dif_blob_of_form(struct dif_blob *b, const struct dif_form *f, struct dif_b
 	}
 }
 
-uint32_t dif_blob_use(const struct dif_blob *b, const struct dif_caps *caps)
+uint32_t dif_blob_use(const struct dif_blob *b, const struct dif_caps *caps, uint32_t guard)
 {
+	if (guard != DIF_NO_DIGEST && guard < DIF_DIGESTS && (b->has & DIF_HAS(guard))) {
+		return guard;
+	}
 	for (uint32_t i = 0; i < DIF_LEN(caps->digests) && caps->digests[i] != 0; i++) {
 		if (caps->digests[i] < DIF_DIGESTS && (b->has & DIF_HAS(caps->digests[i]))) {
 			return caps->digests[i];

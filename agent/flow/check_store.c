@@ -41,7 +41,7 @@ static const char *key_of(struct subject *s, const char *kind)
 static void ask_put(struct subject *s, const char *key, struct dif_blob_bytes *b, dif_op_cb *cb)
 {
 	s->put = (struct dif_put){.key = key, .blob = &b->blob, .type = "application/octet-stream"};
-	s->put.use = dif_blob_use(&b->blob, dif_instance_caps(s->i));
+	s->put.use = dif_blob_use(&b->blob, dif_instance_caps(s->i), DIF_NO_DIGEST);
 	check_op(s, DIF_PUT, &s->put, QUESTION_MS, cb);
 }
 

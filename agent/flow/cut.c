@@ -295,42 +295,6 @@ static void archive(struct dif_cut_run *r)
 
 /* --- 3. ingest --- */
 
-static void want(const struct dif_cut_run *r, struct dif_ingest_want *w)
-{
-	const struct dif_config *c = r->setup->config;
-	for (uint32_t i = 0; i < r->nto; i++) {
-		const struct dif_destination_config *d = r->to[i]->config;
-		const struct dif_caps *caps = dif_instance_caps(r->to[i]->store);
-		w->gzip = w->gzip || d->siblings != NULL ||
-		          (d->store_as != NULL && strcmp(d->store_as, "gzip") == 0);
-		for (uint32_t k = 0; k < DIF_LEN(caps->digests) && caps->digests[k] != 0; k++) {
-			uint32_t id = caps->digests[k];
-			if (id == DIF_SHA256 || id == DIF_MD5 || id == DIF_CRC32C) {
-				w->digests |= DIF_HAS(id);
-				break; /* the cheapest that we make */
-			}
-		}
-	}
-	for (uint32_t i = 0; i < c->nclasses; i++) {
-		w->gzip = w->gzip || c->classes[i].store_as == DIF_GZIP;
-	}
-}
-
-/* Has the manifest all that these destinations ask for? */
-static bool serves(const struct dif_manifest *m, const struct dif_ingest_want *w)
-{
-	uint32_t digests = w->digests | DIF_HAS(DIF_SHA256);
-	for (uint32_t i = 0; i < m->n; i++) {
-		const struct dif_form *f = m->members[i].form;
-		bool gzip = w->gzip && m->members[i].method == 8;
-		if ((f[DIF_IDENTITY].has & digests) != digests ||
-		    (gzip && (f[DIF_GZIP].has & digests) != digests)) {
-			return false;
-		}
-	}
-	return true;
-}
-
 static const char *profile(const struct dif_cut_run *r)
 {
 	return r->setup->config->profile == DIF_PRODUCTION ? "production" : "rehearsal";
@@ -375,17 +339,17 @@ static struct dif_manifest *recall(struct dif_cut_run *r, const char *sha256)
 static void ingest(struct dif_cut_run *r)
 {
 	struct dif_ingest_want w = {0};
-	want(r, &w);
+	dif_cut_want(r->setup, r->to, r->nto, &w);
 	r->step = DIF_CUT_INGESTING;
 	struct dif_manifest *m = recall(r, r->cut.order.sha256);
-	if (m != NULL && serves(m, &w)) {
+	if (m != NULL && dif_cut_serves(m, &w)) {
 		ingested(r, m);
 		return;
 	}
 	dif_manifest_unref(m);
 	if (r->before != NULL) {
 		r->known = recall(r, r->before->sha256);
-		if (r->known != NULL && serves(r->known, &w)) {
+		if (r->known != NULL && dif_cut_serves(r->known, &w)) {
 			w.before = r->before;
 			w.known = r->known;
 		}

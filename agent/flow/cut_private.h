@@ -38,4 +38,9 @@ bool dif_cut_number_of_json(const char *rule, const struct dif_package *p, int64
 /* A number as it is; a date as milliseconds; else the digits alone, 18 at most. */
 bool dif_cut_number_of_text(const char *text, int64_t *number);
 
+/* cut_want.c: adds to w what these destinations ask for. Has the manifest all of it? */
+void dif_cut_want(struct dif_setup *s, struct dif_destination **to, uint32_t nto,
+                  struct dif_ingest_want *w);
+bool dif_cut_serves(const struct dif_manifest *m, const struct dif_ingest_want *w);
+
 #endif

@@ -154,13 +154,23 @@ void dif_delivery_doubt_written(struct dif_delivery *d)
 	}
 }
 
+/* Nothing at the store guarded what was written: it enforces no digest, or one that this cut was
+ * not ingested for (the next one is). */
+static bool is_unguarded(const struct dif_delivery *d)
+{
+	const struct dif_want *first = d->put.nwritten > 0 ? d->put.written[0] : NULL;
+	uint32_t guard = d->to->guard;
+	return d->to->unguarded || (guard != DIF_NO_DIGEST && first != NULL &&
+	                            (first->member->form[first->form].has & DIF_HAS(guard)) == 0);
+}
+
 /* Spread evenly, so that the same cut has the same sample; the root's page always, and what the
  * store has joined itself. */
 static bool choose(struct dif_delivery *d)
 {
 	uint32_t n = d->put.nwritten, part = n / SAMPLE_PART;
 	uint32_t want = part > SAMPLE_LEAST ? part : SAMPLE_LEAST;
-	want = want < n ? want : n;
+	want = want < n && !is_unguarded(d) ? want : n;
 	size_t room = (size_t)want + count_parted(d) + 1;
 	d->verify.list = dif_arena_alloc(&d->arena, room * sizeof(void *));
 	d->verify.again = dif_arena_alloc(&d->arena, room * sizeof(void *));

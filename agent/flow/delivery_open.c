@@ -204,13 +204,14 @@ static void put_marker(struct dif_delivery *d)
 	                                 {DIF_META_SHA256, d->job.manifest->order.sha256},
 	                                 {DIF_META_PROFILE, d->job.manifest->profile}};
 	memcpy(d->marker.meta, meta, sizeof meta);
-	d->marker.put = (struct dif_put){.key = marker_key(d),
-	                                 .blob = &d->marker.blob.blob,
-	                                 .type = "application/json",
-	                                 .cache = "no-store",
-	                                 .meta = d->marker.meta,
-	                                 .nmeta = DIF_LEN(meta),
-	                                 .use = dif_blob_use(&d->marker.blob.blob, caps)};
+	d->marker.put =
+		(struct dif_put){.key = marker_key(d),
+	                         .blob = &d->marker.blob.blob,
+	                         .type = "application/json",
+	                         .cache = "no-store",
+	                         .meta = d->marker.meta,
+	                         .nmeta = DIF_LEN(meta),
+	                         .use = dif_blob_use(&d->marker.blob.blob, caps, d->to->guard)};
 	if (d->to->fence != DIF_UNFENCED && d->marker.tag != NULL) {
 		d->marker.put.if_tag = dif_destination_tag(d->to, &d->arena, d->marker.tag);
 	} else if (d->to->fence != DIF_UNFENCED) {

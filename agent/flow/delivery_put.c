@@ -352,14 +352,15 @@ static bool prepare(struct putting *p, struct dif_body *body)
 	p->meta[1] = (struct dif_field){DIF_META_ORDER, d->order};
 	p->meta[2] = (struct dif_field){DIF_META_SHA256, p->sha256};
 	p->meta[3] = (struct dif_field){DIF_META_FORM, "gzip"};
-	p->put = (struct dif_put){.key = w->key,
-	                          .blob = &p->blob,
-	                          .type = w->type,
-	                          .encoding = w->encoding,
-	                          .cache = w->cache,
-	                          .meta = p->meta,
-	                          .nmeta = w->sibling ? 4 : 3,
-	                          .use = dif_blob_use(&p->blob, dif_instance_caps(d->to->store))};
+	p->put = (struct dif_put){
+		.key = w->key,
+		.blob = &p->blob,
+		.type = w->type,
+		.encoding = w->encoding,
+		.cache = w->cache,
+		.meta = p->meta,
+		.nmeta = w->sibling ? 4 : 3,
+		.use = dif_blob_use(&p->blob, dif_instance_caps(d->to->store), d->to->guard)};
 	condition(p);
 	if (p->arena.failed) {
 		no_memory(d, p);

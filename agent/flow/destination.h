@@ -29,6 +29,8 @@ struct dif_destination {
 	uint32_t fence;  /* enum dif_fence */
 	bool bare_tags;  /* conditions take the tag without its quotes (radosgw) */
 	bool whole_only; /* conditions are kept on puts, but not on parts (radosgw) */
+	uint32_t guard;  /* enum dif_digest that the store enforces; 0: not known, or none */
+	bool unguarded;  /* it was asked, and enforces none: whatever is put there is read back */
 	bool busy;       /* a delivery is running: only one at a time */
 	bool leaving;    /* its configuration was taken away */
 	bool gone;       /* and it has no readers any more: nothing more is delivered to it */

@@ -4,6 +4,7 @@
  *   create again    -> CONFLICT, else the condition was ignored
  *   wrong tag       -> CONFLICT, else the condition was ignored
  *   right tag       -> it must work, as it is or without its quotes
+ *   false digest    -> INTEGRITY, else this digest guards nothing there, and the next is tried
  *   create in parts -> CONFLICT, else the condition was ignored there: only whole puts are fenced
  *   remove
  *
@@ -27,10 +28,28 @@
 
 #define REMEMBER_MS ((int64_t)24 * 3600 * 1000)
 #define FACT "fence"
+#define GUARD "guard"
+#define NO_GUARD "none"
 #define TAG_MAX 4096
 #define ROUNDS_MAX 10 /* with a fifth of all answers lost, one probe in 200 comes to nothing */
 
-enum question { CREATE, PLAIN, AGAIN, WRONG, RIGHT, BARE, BEGIN, PART, JOIN, ABORT, REMOVE };
+static const char content[] = "difusor asks whether this store knows conditional writes\n";
+
+enum question {
+	CREATE,
+	PLAIN,
+	AGAIN,
+	WRONG,
+	RIGHT,
+	BARE,
+	FIT, /* a digest that is right */
+	FALSE_FIT,
+	BEGIN,
+	PART,
+	JOIN,
+	ABORT,
+	REMOVE
+};
 
 struct dif_probe_run {
 	struct dif_destination *d;
@@ -41,11 +60,13 @@ struct dif_probe_run {
 	struct dif_op_run *op;
 	struct dif_arena arena;
 	const char *key, *tag;
-	struct dif_blob_bytes content, part_content;
+	struct dif_blob_bytes content, false_content, part_content;
 	struct dif_put put;
 	struct dif_part part;
 	const char *upload, *token; /* upload NULL: none is open */
 	size_t verdict;
+	uint32_t candidate; /* index in caps.digests */
+	uint32_t guard;     /* enum dif_digest; DIF_NO_DIGEST: none of them */
 	struct dif_remove remove;
 	uint32_t rounds;
 	bool canceled, again;
@@ -68,10 +89,33 @@ static const struct {
                 {"fenced, whole puts", DIF_FENCED, false, true},
                 {"bare, whole puts", DIF_FENCED, true, true}};
 
+/* Where a store takes one digest only, there is nothing to choose. */
+static bool has_choice(const struct dif_destination *d)
+{
+	const struct dif_caps *caps = dif_instance_caps(d->store);
+	return caps->digests[0] != DIF_NO_DIGEST && caps->digests[1] != DIF_NO_DIGEST;
+}
+
+static bool recall_guard(struct dif_destination *d, const char *name)
+{
+	const struct dif_caps *caps = dif_instance_caps(d->store);
+	if (!has_choice(d)) {
+		return true;
+	}
+	d->guard = DIF_NO_DIGEST;
+	d->unguarded = name != NULL && strcmp(name, NO_GUARD) == 0;
+	for (uint32_t i = 0; name != NULL && i < DIF_LEN(caps->digests); i++) {
+		if (strcmp(name, dif_digest_name(caps->digests[i])) == 0) {
+			d->guard = caps->digests[i];
+		}
+	}
+	return d->unguarded || d->guard != DIF_NO_DIGEST;
+}
+
 bool dif_probe_recall(struct dif_destination *d, struct dif_state *state)
 {
 	struct dif_arena a;
-	bool found = false;
+	bool found = false, guarded = false;
 	char *scope = dif_destination_scope(d);
 	dif_arena_init(&a, 1 << 12, false);
 	const char *value =
@@ -84,9 +128,12 @@ bool dif_probe_recall(struct dif_destination *d, struct dif_state *state)
 			found = true;
 		}
 	}
+	if (found) {
+		guarded = recall_guard(d, dif_state_fact(state, scope, GUARD, REMEMBER_MS, &a));
+	}
 	dif_arena_fini(&a);
 	free(scope);
-	return found;
+	return found && guarded;
 }
 
 static void conclude(struct dif_probe_run *r, size_t verdict)
@@ -94,12 +141,17 @@ static void conclude(struct dif_probe_run *r, size_t verdict)
 	r->d->fence = verdicts[verdict].fence;
 	r->d->bare_tags = verdicts[verdict].bare;
 	r->d->whole_only = verdicts[verdict].whole_only;
+	r->d->guard = r->guard;
+	r->d->unguarded = has_choice(r->d) && r->guard == DIF_NO_DIGEST;
+	const char *guard = r->d->unguarded ? NO_GUARD : dif_digest_name(r->guard);
 	char *scope = dif_destination_scope(r->d);
 	if (r->state != NULL && scope != NULL) {
 		dif_state_put_fact(r->state, scope, FACT, verdicts[verdict].text);
+		dif_state_put_fact(r->state, scope, GUARD, has_choice(r->d) ? guard : NULL);
 	}
-	dif_log(DIF_LOG_INFO, "probe", "destination=%s verdict=%s", dif_q(r->d->config->name),
-	        verdicts[verdict].text);
+	dif_log(r->d->unguarded ? DIF_LOG_WARNING : DIF_LOG_INFO, "probe",
+	        "destination=%s verdict=%s guard=%s", dif_q(r->d->config->name),
+	        dif_q(verdicts[verdict].text), has_choice(r->d) ? guard : "as_configured");
 	free(scope);
 }
 
@@ -181,8 +233,13 @@ static void ask(struct dif_probe_run *r, enum question q)
 	                          .blob = &r->content.blob,
 	                          .type = "text/plain",
 	                          .if_absent = q == CREATE || q == AGAIN};
-	r->put.use = dif_blob_use(&r->content.blob, dif_instance_caps(r->d->store));
-	if (q == WRONG) {
+	r->put.use = dif_blob_use(&r->content.blob, dif_instance_caps(r->d->store), DIF_NO_DIGEST);
+	if (q == FIT || q == FALSE_FIT) {
+		r->put.use = dif_instance_caps(r->d->store)->digests[r->candidate];
+	}
+	if (q == FALSE_FIT) {
+		r->put.blob = &r->false_content.blob;
+	} else if (q == WRONG) {
 		r->put.if_tag = another(r);
 	} else if (q == RIGHT) {
 		r->put.if_tag = r->tag;
@@ -203,10 +260,67 @@ static void tidy_up(struct dif_probe_run *r)
 	ask(r, r->upload != NULL ? ABORT : REMOVE);
 }
 
+/* What the conditions are worth is known, and which digest is. */
+static void ask_for_parts(struct dif_probe_run *r)
+{
+	if (r->verdict != NOT_AT_ALL && dif_instance_caps(r->d->store)->part_max > 0) {
+		ask(r, BEGIN);
+	} else {
+		conclude(r, r->verdict);
+		tidy_up(r);
+	}
+}
+
+/* The same bytes, and one bit of the digest that shall guard them is another. */
+static void ask_falsely(struct dif_probe_run *r)
+{
+	uint32_t id = dif_instance_caps(r->d->store)->digests[r->candidate];
+	r->false_content.digest[id][0] ^= 1;
+	ask(r, FALSE_FIT);
+}
+
+/* The first of the store's digests went along with every put so far. */
+static void judged(struct dif_probe_run *r, size_t verdict)
+{
+	r->verdict = verdict;
+	if (has_choice(r->d)) {
+		ask_falsely(r);
+	} else {
+		ask_for_parts(r);
+	}
+}
+
+static void next_candidate(struct dif_probe_run *r)
+{
+	const uint32_t *digests = dif_instance_caps(r->d->store)->digests;
+	r->false_content.digest[digests[r->candidate]][0] ^= 1;
+	if (digests[++r->candidate] != DIF_NO_DIGEST) { /* the list ends with one */
+		ask(r, FIT);
+	} else {
+		ask_for_parts(r);
+	}
+}
+
+static void on_digest(struct dif_probe_run *r, const struct dif_outcome *out)
+{
+	enum dif_class cls = out->err.cls;
+	bool refused = cls == DIF_INTEGRITY || cls == DIF_PERMANENT || cls == DIF_AUTH;
+	if (refused && r->asking == FALSE_FIT) {
+		r->guard = dif_instance_caps(r->d->store)->digests[r->candidate];
+		ask_for_parts(r);
+	} else if (refused || (cls == DIF_OK && r->asking == FALSE_FIT)) {
+		next_candidate(r);
+	} else if (cls == DIF_OK) {
+		ask_falsely(r);
+	} else {
+		r->err = out->err;
+		tidy_up(r);
+	}
+}
+
 static void unfenced(struct dif_probe_run *r)
 {
-	conclude(r, NOT_AT_ALL);
-	tidy_up(r);
+	judged(r, NOT_AT_ALL);
 }
 
 static void on_created(struct dif_probe_run *r, const struct dif_outcome *out)
@@ -239,13 +353,7 @@ static void on_right(struct dif_probe_run *r, const struct dif_outcome *out)
 	bool lost = out->err.cls == DIF_CONFLICT || out->err.cls == DIF_PERMANENT ||
 	            out->err.cls == DIF_NOT_FOUND;
 	if (out->err.cls == DIF_OK) {
-		r->verdict = r->asking == BARE ? WITHOUT_QUOTES : AS_IT_IS;
-		if (dif_instance_caps(r->d->store)->part_max > 0) {
-			ask(r, BEGIN);
-		} else {
-			conclude(r, r->verdict);
-			tidy_up(r);
-		}
+		judged(r, r->asking == BARE ? WITHOUT_QUOTES : AS_IT_IS);
 	} else if (lost && r->asking == RIGHT && without_quotes(r) != NULL) {
 		ask(r, BARE);
 	} else if (lost) {
@@ -337,11 +445,23 @@ static void on_doubt(struct dif_probe_run *r)
 	tidy_up(r);
 }
 
+static void begin(struct dif_probe_run *r)
+{
+	const struct dif_caps *caps = dif_instance_caps(r->d->store);
+	const struct dif_caps of_part = {.digests = {caps->part_digest}};
+	dif_blob_of_bytes(&r->content, content, sizeof content - 1, caps);
+	dif_blob_of_bytes(&r->false_content, content, sizeof content - 1, caps);
+	dif_blob_of_bytes(&r->part_content, content, sizeof content - 1, &of_part);
+	r->candidate = 0;
+	r->guard = DIF_NO_DIGEST;
+	ask(r, CREATE);
+}
+
 static void on_removed(struct dif_probe_run *r)
 {
 	if (r->again && choose_name(r)) {
 		r->again = false;
-		ask(r, CREATE);
+		begin(r);
 	} else {
 		end(r);
 	}
@@ -366,6 +486,10 @@ static void on_answer(void *data, const struct dif_outcome *out)
 		on_conditional(r, out);
 	} else if (r->asking <= BARE) {
 		on_right(r, out);
+	} else if (r->asking <= FALSE_FIT && out->unknown) {
+		on_doubt(r); /* what was read back is what was there before */
+	} else if (r->asking <= FALSE_FIT) {
+		on_digest(r, out);
 	} else {
 		on_parts(r, out);
 	}
@@ -375,7 +499,6 @@ struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_stat
                                       void (*done)(void *data, const struct dif_error *err),
                                       void *data)
 {
-	static const char content[] = "difusor asks whether this store knows conditional writes\n";
 	struct dif_probe_run *r = calloc(1, sizeof *r);
 	if (r == NULL) {
 		return NULL;
@@ -390,11 +513,7 @@ struct dif_probe_run *dif_probe_start(struct dif_destination *d, struct dif_stat
 		free(r);
 		return NULL;
 	}
-	const struct dif_caps *caps = dif_instance_caps(d->store);
-	const struct dif_caps of_part = {.digests = {caps->part_digest}};
-	dif_blob_of_bytes(&r->content, content, sizeof content - 1, caps);
-	dif_blob_of_bytes(&r->part_content, content, sizeof content - 1, &of_part);
-	ask(r, CREATE);
+	begin(r);
 	return r;
 }
 

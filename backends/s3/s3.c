@@ -24,8 +24,8 @@ static const struct dif_option options[] = {
 	{"kms_key", NULL, "the key for sse = aws:kms, as id, ARN or alias", DIF_STRING, 0, 1, 2048,
          NULL, NULL, AT(kms_key), 0},
 	{"checksum", "auto",
-         "what guards an upload: auto is the signed SHA-256 of the body, md5, sha256 and crc32c "
-         "add a header of their own, none leaves it to TLS",
+         "what guards an upload: auto is the signed SHA-256 of the body, or what else the server "
+         "enforces; md5, sha256 and crc32c add a header of their own, none leaves it to TLS",
          DIF_ENUM, 0, 0, 0, "auto none md5 sha256 crc32c", NULL, AT(checksum), 0},
 	AWS_LOGIN_OPTIONS(struct s3, login),
 };
@@ -109,6 +109,10 @@ static bool open_address(struct s3 *s, struct dif_opening *o)
 	return true;
 }
 
+/* The signature holds the SHA-256 in any case, and the package knows the CRC-32. Which of them the
+ * server enforces, the host finds out. */
+static const uint32_t by_cost[] = {DIF_SHA256, DIF_CRC32, DIF_CRC32C, DIF_MD5};
+
 static bool open_checksum(struct s3 *s, struct dif_opening *o, struct dif_caps *caps)
 {
 	s->unsigned_payload = strcmp(s->checksum, "none") == 0;
@@ -121,7 +125,12 @@ static bool open_checksum(struct s3 *s, struct dif_opening *o, struct dif_caps *
 			s->guard = c;
 		}
 	}
-	caps->digests[0] = s->guard != NULL ? s->guard->digest : DIF_SHA256;
+	if (strcmp(s->checksum, "auto") == 0) {
+		s->guard = NULL;
+		memcpy(caps->digests, by_cost, sizeof by_cost);
+	} else {
+		caps->digests[0] = s->guard != NULL ? s->guard->digest : DIF_SHA256;
+	}
 	return true;
 }
 

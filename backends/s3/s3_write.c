@@ -70,6 +70,16 @@ bool s3_sign_body(struct dif_op *op, struct aws_call *c, const struct dif_blob *
 	return c->payload != NULL;
 }
 
+/* The header besides the signed SHA-256; NULL: none is asked for. */
+static const struct s3_checksum *guard_of(uint32_t use)
+{
+	const struct s3_checksum *c = s3_checksums;
+	while (c->name != NULL && c->digest != use) {
+		c++;
+	}
+	return use != DIF_SHA256 && c->name != NULL ? c : NULL;
+}
+
 void s3_put(struct dif_op *op)
 {
 	const struct s3 *s = op->self;
@@ -81,12 +91,13 @@ void s3_put(struct dif_op *op)
 	c.npieces = 1;
 	s3_add_headers(op, &c, in);
 	s3_add_conditions(&c, in);
-	if (s->guard != NULL) {
-		const char *value = digest(op, b, s->guard->digest, DIF_BASE64);
+	const struct s3_checksum *guard = s->guard != NULL ? s->guard : guard_of(in->use);
+	if (guard != NULL) {
+		const char *value = digest(op, b, guard->digest, DIF_BASE64);
 		if (value == NULL) {
 			return;
 		}
-		aws_field(&c, s->guard->field, value);
+		aws_field(&c, guard->field, value);
 	}
 	if (s3_sign_body(op, &c, b)) {
 		s3_send(op, &c, on_put);

@@ -6,6 +6,7 @@
  */
 #include "tests/cloud/store.h"
 
+#include "flow/probe.h"
 #include "host/crypto.h"
 
 #define HELLO "hello world"
@@ -250,6 +251,58 @@ bool keeps_conditions(void)
 	check_ok(out);
 	drop("conditions");
 	return true;
+}
+
+struct probing {
+	struct dif_error err;
+	bool done;
+};
+
+static void on_probed(void *data, const struct dif_error *err)
+{
+	struct probing *p = data;
+	p->err = *err;
+	p->done = true;
+}
+
+/* A put of the key that exists, one bit of the digest that guards it turned. */
+static bool is_enforced(uint32_t digest)
+{
+	struct store_blob b;
+	struct dif_put in = put_of("guarded", store_blob(&b, HELLO, strlen(HELLO)));
+	in.use = digest;
+	b.digest[digest][0] ^= 1;
+	return store_put(st, &in)->err.cls != DIF_OK;
+}
+
+TEST(the_probe_finds_the_cheapest_digest_that_is_enforced)
+{
+	UNUSED_STATE;
+	const struct dif_destination_config config = {.name = "cloud", .prefix = ""};
+	struct dif_destination d = {0};
+	struct probing p = {0};
+	if (caps->digests[1] == DIF_NO_DIGEST) {
+		skip(); /* there is nothing to choose */
+	}
+	dif_destination_init(&d, &config, st->instance);
+	assert_non_null(dif_probe_start(&d, NULL, on_probed, &p));
+	while (!p.done) {
+		uv_run(&st->engine->loop, UV_RUN_ONCE);
+	}
+	assert_string_equal(p.err.text, "");
+	check_ok(put("guarded", HELLO, NULL, false));
+	uint32_t first = DIF_NO_DIGEST;
+	for (size_t i = 0; i < DIF_LEN(caps->digests) && caps->digests[i] != 0; i++) {
+		bool enforced = is_enforced(caps->digests[i]);
+		print_message("%s: %s\n", dif_digest_name(caps->digests[i]),
+		              enforced ? "enforced" : "ignored");
+		first = enforced && first == DIF_NO_DIGEST ? caps->digests[i] : first;
+	}
+	assert_int_not_equal(first, DIF_NO_DIGEST);
+	assert_int_equal(d.guard, first);
+	assert_false(d.unguarded);
+	drop("guarded");
+	dif_destination_fini(&d);
 }
 
 TEST(conditions_hold)
@@ -539,6 +592,7 @@ int main(void)
 		cmocka_unit_test(a_part_of_an_object_and_only_of_that_object),
 		cmocka_unit_test(nothing_and_much),
 		cmocka_unit_test(other_bytes_are_refused),
+		cmocka_unit_test(the_probe_finds_the_cheapest_digest_that_is_enforced),
 		cmocka_unit_test(conditions_hold),
 		cmocka_unit_test(a_tag_on_remove_holds),
 		cmocka_unit_test(parts_make_one_object),

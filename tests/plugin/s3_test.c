@@ -7,6 +7,8 @@
 static const struct dif_field fence[] = {
 	{"epoch", "1"}, {"order", "1700000000000"}, {"sha256", HELLO_SHA}};
 
+static uint32_t use = DIF_SHA256; /* what guards a put */
+
 static const struct store_out *put(const char *key, const char *if_tag, bool if_absent)
 {
 	static struct store_blob b;
@@ -17,7 +19,7 @@ static const struct store_out *put(const char *key, const char *if_tag, bool if_
 				     .cache = "public, max-age=5",
 				     .meta = fence,
 				     .nmeta = 3,
-				     .use = DIF_SHA256,
+				     .use = use,
 				     .if_tag = if_tag,
 				     .if_absent = if_absent,
 			     });
@@ -169,6 +171,35 @@ TEST(options_of_a_put)
 			 "x-amz-server-side-encryption-aws-kms-key-id: alias/k"});
 	put_with("session_token = TOKEN//of+the=session\n",
 	         (const char *const[SCRIPT_FIELDS]){"x-amz-security-token: TOKEN//of+the=session"});
+}
+
+TEST(auto_adds_the_digest_that_the_host_asks_for)
+{
+	UNUSED_STATE;
+	static const struct {
+		uint32_t use;
+		const char *fields[SCRIPT_FIELDS];
+	} all[] = {
+		{DIF_SHA256, {"!content-md5", "!x-amz-checksum-sha256", "!x-amz-checksum-crc32"}},
+		{DIF_CRC32, {"x-amz-checksum-crc32: DUoRhQ==", "!content-md5"}},
+		{DIF_CRC32C, {"x-amz-checksum-crc32c: yZRlqg==", "!content-md5"}},
+		{DIF_MD5, {"content-md5: XrY7u+Ae7tCTyyK7j1rNww==", "!x-amz-checksum-crc32c"}}};
+	for (size_t i = 0; i < DIF_LEN(all); i++) {
+		use = all[i].use;
+		put_with("", all[i].fields);
+	}
+	use = DIF_SHA256;
+	begin(INI);
+	const uint32_t *digests = dif_instance_caps(st->instance)->digests;
+	for (size_t i = 0; i < DIF_LEN(all); i++) {
+		assert_int_equal(digests[i], all[i].use); /* in the order of their cost */
+	}
+	assert_int_equal(digests[DIF_LEN(all)], DIF_NO_DIGEST);
+	end();
+	begin(INI "checksum = md5\n");
+	assert_int_equal(dif_instance_caps(st->instance)->digests[0], DIF_MD5);
+	assert_int_equal(dif_instance_caps(st->instance)->digests[1], DIF_NO_DIGEST);
+	end();
 }
 
 /* --- head and get --- */
@@ -437,6 +468,7 @@ int main(void)
 		cmocka_unit_test(bytes_that_the_store_refuses_are_an_integrity_failure),
 		cmocka_unit_test(a_put_without_etag_is_not_believed),
 		cmocka_unit_test(options_of_a_put),
+		cmocka_unit_test(auto_adds_the_digest_that_the_host_asks_for),
 		cmocka_unit_test(head_tells_what_a_store_keeps),
 		cmocka_unit_test(what_is_no_digest_of_the_bytes_is_not_told_as_one),
 		cmocka_unit_test(get_of_a_range_asks_for_the_same_object),

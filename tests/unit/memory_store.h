@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "flow/blob.h"
 #include "host/body.h"
 #include "host/crypto.h"
 #include "host/op.h"
@@ -67,6 +68,8 @@ struct dif_instance {
 	bool dead;             /* answers nothing until canceled */
 	const char *stuck;     /* puts of keys that begin so are not answered until canceled */
 	int64_t down_since;    /* what the breaker says */
+	uint32_t careless;     /* DIF_HAS bits of the digests that it does not check */
+	uint32_t refused;      /* and of those that it does not take */
 	bool circles;          /* behind the last page of a listing comes the first */
 	bool blind;            /* ignores conditions */
 	bool bare;             /* takes tags without quotes only */
@@ -176,6 +179,22 @@ static inline const struct dif_put *mem_put_of(const struct dif_op_run *r)
 	return r->verb == DIF_PUT ? r->in : ((const struct dif_part *)r->in)->put;
 }
 
+/* By the digest that guards the upload. */
+static inline enum dif_class mem_judge_digest(const struct dif_op_run *r, const struct dif_put *in)
+{
+	uint8_t is[DIF_DIGEST_MAX];
+	const struct dif_bytes *told = &in->blob->digest[in->use];
+	if (r->store->refused & DIF_HAS(in->use)) {
+		return DIF_PERMANENT;
+	}
+	if (r->store->careless & DIF_HAS(in->use)) {
+		return DIF_OK;
+	}
+	assert_true((in->blob->has & DIF_HAS(in->use)) != 0);
+	assert_true(dif_blob_hash(in->use, r->body, r->nbody, is));
+	return memcmp(is, told->p, (size_t)told->n) == 0 ? DIF_OK : DIF_INTEGRITY;
+}
+
 static inline enum dif_class mem_put(struct dif_op_run *r, struct dif_object *told)
 {
 	struct dif_instance *s = r->store;
@@ -191,6 +210,12 @@ static inline enum dif_class mem_put(struct dif_op_run *r, struct dif_object *to
 	}
 	if (!blind && in->if_tag != NULL && o == NULL) {
 		return DIF_NOT_FOUND; /* as S3 says it */
+	}
+	if (r->verb == DIF_PUT && in->use != DIF_NO_DIGEST) {
+		enum dif_class judged = mem_judge_digest(r, in);
+		if (judged != DIF_OK) {
+			return judged;
+		}
 	}
 	bool is_hollow = r->verb == DIF_PART_FINISH && s->parts.hollow;
 	if (r->verb == DIF_PART_FINISH) {

@@ -127,6 +127,59 @@ TEST(an_unfenced_store_is_not_asked_about_parts)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* What is found is what a later run finds, and only where there was a choice is it asked at all. */
+static void check_guard(uint32_t careless, uint32_t refused, uint32_t guard)
+{
+	struct dif_destination later;
+	memset(&later, 0, sizeof later);
+	memcpy(store->caps.digests, (uint32_t[]){DIF_SHA256, DIF_CRC32, DIF_CRC32C, DIF_MD5, 0},
+	       5 * sizeof(uint32_t));
+	store->careless = careless;
+	store->refused = refused;
+	probe(DIF_OK);
+	assert_int_equal(d->fence, DIF_FENCED);
+	assert_int_equal(d->guard, guard);
+	assert_int_equal(d->unguarded, guard == DIF_NO_DIGEST);
+	dif_destination_init(&later, d->config, store);
+	assert_true(dif_probe_recall(&later, w->setup.state));
+	assert_int_equal(later.guard, guard);
+	assert_int_equal(later.unguarded, guard == DIF_NO_DIGEST);
+	dif_destination_fini(&later);
+}
+
+TEST(the_first_digest_that_is_enforced_guards)
+{
+	UNUSED_STATE;
+	uint32_t sha = DIF_HAS(DIF_SHA256), crc = DIF_HAS(DIF_CRC32), crcc = DIF_HAS(DIF_CRC32C);
+	check_guard(0, 0, DIF_SHA256);
+	check_guard(sha, 0, DIF_CRC32);
+	check_guard(sha | crc, 0, DIF_CRC32C);
+	check_guard(sha, crc, DIF_CRC32C);
+	check_guard(sha | crcc, crc, DIF_MD5);
+	check_guard(sha | crc | crcc | DIF_HAS(DIF_MD5), 0, DIF_NO_DIGEST);
+	check_guard(sha | crc, crcc | DIF_HAS(DIF_MD5), DIF_NO_DIGEST);
+}
+
+TEST(a_store_without_conditions_is_asked_for_its_digest_too)
+{
+	UNUSED_STATE;
+	memcpy(store->caps.digests, (uint32_t[]){DIF_SHA256, DIF_MD5, 0}, 3 * sizeof(uint32_t));
+	store->blind = true;
+	store->careless = DIF_HAS(DIF_SHA256);
+	probe(DIF_OK);
+	assert_int_equal(d->fence, DIF_UNFENCED);
+	assert_int_equal(d->guard, DIF_MD5);
+}
+
+TEST(a_store_that_takes_one_digest_is_not_asked)
+{
+	UNUSED_STATE;
+	store->careless = DIF_HAS(DIF_SHA256);
+	probe(DIF_OK);
+	assert_int_equal(d->guard, DIF_NO_DIGEST);
+	assert_false(d->unguarded);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -135,6 +188,9 @@ int main(void)
 		T(parts_that_are_refused_leave_whole_puts),
 		T(a_store_that_is_away_leaves_no_verdict),
 		T(an_unfenced_store_is_not_asked_about_parts),
+		T(the_first_digest_that_is_enforced_guards),
+		T(a_store_without_conditions_is_asked_for_its_digest_too),
+		T(a_store_that_takes_one_digest_is_not_asked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

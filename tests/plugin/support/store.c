@@ -2,6 +2,7 @@
 #include "tests/plugin/support/store.h"
 
 #include "base/parse.h"
+#include "flow/blob.h"
 #include "host/crypto.h"
 #include "host/loader.h"
 
@@ -275,13 +276,13 @@ const struct store_out *store_part(struct store *st, enum dif_verb_id verb,
 
 const struct dif_blob *store_blob(struct store_blob *b, const void *p, size_t n)
 {
-	static const enum dif_digest wanted[] = {DIF_MD5, DIF_SHA256, DIF_CRC32C};
+	static const enum dif_digest wanted[] = {DIF_MD5, DIF_SHA256, DIF_CRC32C, DIF_CRC32};
 	*b = (struct store_blob){.blob = {.size = n}};
 	dif_body_bytes_init(&b->body, p, n);
 	b->blob.host = (uint64_t)(uintptr_t)&b->body.body;
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
 		enum dif_digest d = wanted[i];
-		assert_true(dif_hash(d, p, n, b->digest[d]));
+		assert_true(dif_blob_hash(d, p, n, b->digest[d]));
 		b->blob.has |= DIF_HAS(d);
 		b->blob.digest[d] = (struct dif_bytes){b->digest[d], dif_digest_size(d)};
 	}
