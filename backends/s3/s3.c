@@ -109,12 +109,9 @@ static bool open_address(struct s3 *s, struct dif_opening *o)
 	return true;
 }
 
-/* The signature holds the SHA-256 in any case, and the package knows the CRC-32. Which of them the
- * server enforces, the host finds out. */
-static const uint32_t by_cost[] = {DIF_SHA256, DIF_CRC32, DIF_CRC32C, DIF_MD5};
-
 static bool open_checksum(struct s3 *s, struct dif_opening *o, struct dif_caps *caps)
 {
+	static const uint32_t by_cost[] = {DIF_SHA256, DIF_CRC32, DIF_CRC32C, DIF_MD5};
 	s->unsigned_payload = strcmp(s->checksum, "none") == 0;
 	if (s->unsigned_payload && strcmp(s->scheme, "https") != 0) {
 		o->refuse(o, "checksum = none leaves the bytes to TLS: it needs https");
@@ -125,12 +122,8 @@ static bool open_checksum(struct s3 *s, struct dif_opening *o, struct dif_caps *
 			s->guard = c;
 		}
 	}
-	if (strcmp(s->checksum, "auto") == 0) {
-		s->guard = NULL;
-		memcpy(caps->digests, by_cost, sizeof by_cost);
-	} else {
-		caps->digests[0] = s->guard != NULL ? s->guard->digest : DIF_SHA256;
-	}
+	memcpy(caps->digests, by_cost, strcmp(s->checksum, "auto") == 0 ? sizeof by_cost : 0);
+	caps->digests[0] = s->guard != NULL ? s->guard->digest : DIF_SHA256;
 	return true;
 }
 

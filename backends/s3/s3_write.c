@@ -70,16 +70,6 @@ bool s3_sign_body(struct dif_op *op, struct aws_call *c, const struct dif_blob *
 	return c->payload != NULL;
 }
 
-/* The header besides the signed SHA-256; NULL: none is asked for. */
-static const struct s3_checksum *guard_of(uint32_t use)
-{
-	const struct s3_checksum *c = s3_checksums;
-	while (c->name != NULL && c->digest != use) {
-		c++;
-	}
-	return use != DIF_SHA256 && c->name != NULL ? c : NULL;
-}
-
 void s3_put(struct dif_op *op)
 {
 	const struct s3 *s = op->self;
@@ -91,14 +81,15 @@ void s3_put(struct dif_op *op)
 	c.npieces = 1;
 	s3_add_headers(op, &c, in);
 	s3_add_conditions(&c, in);
-	const struct s3_checksum *guard = s->guard != NULL ? s->guard : guard_of(in->use);
-	if (guard != NULL) {
-		const char *value = digest(op, b, guard->digest, DIF_BASE64);
-		if (value == NULL) {
-			return;
-		}
-		aws_field(&c, guard->field, value);
+	const struct s3_checksum *guard = s->guard; /* else besides the signed SHA-256, if any */
+	for (const struct s3_checksum *k = s3_checksums; guard == NULL && k->name != NULL; k++) {
+		guard = k->digest == in->use && in->use != DIF_SHA256 ? k : NULL;
 	}
+	const char *value = guard != NULL ? digest(op, b, guard->digest, DIF_BASE64) : NULL;
+	if (guard != NULL && value == NULL) {
+		return;
+	}
+	aws_field(&c, guard != NULL ? guard->field : "", value);
 	if (s3_sign_body(op, &c, b)) {
 		s3_send(op, &c, on_put);
 	}
