@@ -32,9 +32,6 @@ struct dif_destination {
 	uint32_t guard;  /* enum dif_digest that the store enforces; 0: not known, or none */
 	bool unguarded;  /* it was asked, and enforces none: whatever is put there is read back */
 	bool busy;       /* a delivery is running: only one at a time */
-	uint32_t guard;  /* enum dif_digest that the store enforces; 0: not known, or none */
-	bool unguarded;  /* it was asked, and enforces none: whatever is put there is read back */
-	bool busy;       /* a delivery is running: only one at a time */
 	bool leaving;    /* its configuration was taken away */
 	bool gone;       /* and it has no readers any more: nothing more is delivered to it */
 
