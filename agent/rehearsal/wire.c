@@ -8,9 +8,11 @@
 #include <strings.h>
 
 #include "base/list.h"
+#include "base/parse.h"
 
 #define REPLY_MAX_DEFAULT (1u << 20)
 #define READ_MAX 65536
+#define RETRY_AFTER_MAX_S 86400 /* as in host/http */
 
 struct dif_http_call {
 	struct dif_wire *w;
@@ -301,8 +303,9 @@ static void deliver(struct dif_http_call *c)
 	dif_error_clear(&r.err);
 	fill_body(c, &r, max, &made);
 	const char *later = reply_field(&r, "retry-after");
-	if (later != NULL) {
-		r.retry_after_ms = strtol(later, NULL, 10) * 1000;
+	uint64_t seconds = 0;
+	if (later != NULL && dif_parse_uint(later, RETRY_AFTER_MAX_S, &seconds)) {
+		r.retry_after_ms = (int64_t)seconds * 1000;
 	}
 	if (r.status == 0) {
 		no_reply(&r, give->cls != DIF_OK ? give->cls : DIF_TRANSIENT,
