@@ -4,8 +4,8 @@
  *   POST /service/ID/purge          surrogate keys, up to 256 in the field Surrogate-Key
  *   POST /service/ID/purge_all      everything
  *
- * Fastly-Soft-Purge: 1 marks as stale instead of removing; purge_all does not know it. A purge is in
- * effect everywhere within a second of the reply, and there is nothing to ask afterwards.
+ * Fastly-Soft-Purge: 1 marks as stale instead of removing; purge_all does not know it. A purge is
+ * in effect everywhere within a second of the reply, and there is nothing to ask afterwards.
  *
  * What is too much is 429, and Fastly-RateLimit-Reset tells when there will be more: the op waits
  * for that, at most a minute, before it ends as throttled and the host slows down.

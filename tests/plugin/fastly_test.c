@@ -123,16 +123,15 @@ TEST(a_reset_that_is_none_is_no_reason_to_wait)
 {
 	UNUSED_STATE;
 	static const char *const odd[] = {"fastly-ratelimit-reset: soon",
-	                                  "fastly-ratelimit-reset: 5", "fastly-ratelimit-reset: -1",
-	                                  NULL};
-	begin("");
+	                                  "fastly-ratelimit-reset: 5"};
 	for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {
+		begin("");
 		script_expect(s, &(struct script_want){.method = "POST"},
 		              &(struct script_reply){.status = 429, .fields = {odd[k]}});
+		expect(NULL, NULL, 200, "{\"status\":\"ok\"}");
+		check_ok(purge(DIF_PURGE_URLS, url, 1));
+		end();
 	}
-	expect(NULL, NULL, 200, "{\"status\":\"ok\"}");
-	check_ok(purge(DIF_PURGE_URLS, url, 1));
-	end();
 }
 
 TEST(failures_by_status)
