@@ -9,8 +9,8 @@
  * set. A record of ours that becomes another is patched, so that the name never leads nowhere.
  *
  * There are no conditions. The tag is a digest of all records of the name; set reads before it
- * writes, and what changes in between changes by id: a record that is gone meanwhile (81044), or one
- * that is there already (81053 to 81058), fails the whole batch.
+ * writes, and changes by id: a record that is gone meanwhile (81044), or one that is there already
+ * (81053 to 81058), fails the whole batch.
  *
  * No weights: several A or AAAA records are equal, a CNAME is one. A proxied record has no TTL of
  * its own; resolvers keep it for 300 s, and readers do not notice a change of it, because it is the
