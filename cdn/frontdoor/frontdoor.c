@@ -215,11 +215,9 @@ static const struct dif_plugin plugin = {
 	.noffers = DIF_LEN(offers),
 };
 
-/* `log` was the last service of ABI 1.0, and nothing later is used. */
 const struct dif_plugin *dif_plugin_main(const struct dif_host *h)
 {
-	if (h->abi_major != DIF_ABI_MAJOR ||
-	    h->size < offsetof(struct dif_host, log) + sizeof h->log) {
+	if (h->abi_major != DIF_ABI_MAJOR || h->size < sizeof *h) {
 		return NULL;
 	}
 	host = h;

@@ -384,11 +384,9 @@ static const struct dif_plugin plugin = {
 	.noffers = DIF_LEN(offers),
 };
 
-/* `target` is the last service that is used. */
 const struct dif_plugin *dif_plugin_main(const struct dif_host *h)
 {
-	if (h->abi_major != DIF_ABI_MAJOR ||
-	    h->size < offsetof(struct dif_host, target) + sizeof h->target) {
+	if (h->abi_major != DIF_ABI_MAJOR || h->size < sizeof *h) {
 		return NULL;
 	}
 	host = h;
