@@ -22,9 +22,9 @@
 #define WINDOW_LEAST 2u
 #define HALVE_EVERY 1000
 #define GROWS 2.0
-#define PAYS 1.4 /* times the successes; where connections are what is short, it would be GROWS */
-#define MEASURE_MS 50
-#define TRY_EVERY 1000
+#define PAYS 1.6 /* times the successes; where connections are what is short, it would be GROWS */
+#define MEASURE_MS 100
+#define TRY_EVERY 2000
 
 #define TOKENS 500.0
 #define COST_REPEAT 5.0
