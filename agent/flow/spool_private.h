@@ -19,7 +19,7 @@
 #define STREAM_TICKET (2u * STREAM_HALF)
 
 /* Of the budget, what may lie in nobody's hands until the next destination comes by. */
-#define IDLE_PART 8
+#define IDLE_PART 16
 #define FILLERS_MAX 8
 
 enum filling { FILLING, FILLED, BROKEN };
