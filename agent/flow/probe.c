@@ -31,7 +31,7 @@
 #define GUARD "guard"
 #define NO_GUARD "none"
 #define TAG_MAX 4096
-#define ROUNDS_MAX 10 /* with a fifth of all answers lost, one probe in 200 comes to nothing */
+#define ROUNDS_MAX 30 /* with a fifth of all answers lost, one probe in 100,000 comes to nothing */
 
 static const char content[] = "difusor asks whether this store knows conditional writes\n";
 
@@ -486,8 +486,8 @@ static void on_answer(void *data, const struct dif_outcome *out)
 		on_conditional(r, out);
 	} else if (r->asking <= BARE) {
 		on_right(r, out);
-	} else if (r->asking <= FALSE_FIT && out->unknown) {
-		on_doubt(r); /* what was read back is what was there before */
+	} else if (r->asking <= FALSE_FIT && out->unknown && out->err.cls == DIF_OK) {
+		on_doubt(r); /* what was read back may be what was there before */
 	} else if (r->asking <= FALSE_FIT) {
 		on_digest(r, out);
 	} else {

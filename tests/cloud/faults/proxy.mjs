@@ -10,7 +10,8 @@
 //   GET  /       how often each fault struck: {NAME: {KIND: COUNT, "connections": N, "requests": N, "pending": N}};
 //                pending: requests that are still to be applied
 //
-// A rule is {"fault": KIND, ...}. Common to all: p (chance of each connection or request, 1), times (strikes at most).
+// A rule is {"fault": KIND, ...}. Common to all: p (chance of each connection or request, 1), times (strikes at most), at (the
+// at-th of those that fit is struck whatever chance says, a wire's as early as its `after` permits).
 //
 // Faults of the wire; TLS passes untouched, bytes are counted as they are on the wire. dir is up or down, after a number of bytes
 // or [least, most]:
@@ -79,6 +80,7 @@ function checked(rules) {
 			throw new Error(`unknown fault: ${r.fault}`);
 		}
 		r.left = r.times ?? Infinity;
+		r.seen = 0;
 		for (const part of r.fault === 'mix' ? r.of ?? [] : []) {
 			if (MIX[part] === undefined) {
 				throw new Error(`no part of a mix: ${part}`);
@@ -136,11 +138,13 @@ class Lane {
 	}
 
 	strikes(rule) {
-		if (rule.left <= 0 || this.chance() >= (rule.p ?? 1)) {
-			return false;
+		const chance = this.chance();
+		const sure = ++rule.seen === rule.at;
+		if (rule.left <= 0 || (!sure && chance >= (rule.p ?? 1))) {
+			return null;
 		}
 		rule.left--;
-		return true;
+		return sure && Array.isArray(rule.after) ? { ...rule, after: rule.after[0] } : rule;
 	}
 
 	// The faults of one connection or request out of the rules.
@@ -149,15 +153,15 @@ class Lane {
 		for (const rule of this.rules) {
 			if (rule.fault === 'mix') {
 				const parts = (rule.of ?? Object.keys(MIX)).filter((name) => kinds.includes(MIX[name].fault ?? name));
-				if (parts.length > 0 && matches(rule) && this.strikes(rule)) {
+				if (parts.length > 0 && matches(rule) && this.strikes(rule) !== null) {
 					const name = parts[Math.floor(this.chance() * parts.length)];
 					struck.push({ fault: name, ...MIX[name] });
 				}
-			} else if (kinds.includes(rule.fault) && matches(rule) && this.strikes(rule)) {
-				struck.push(rule);
+			} else if (kinds.includes(rule.fault) && matches(rule)) {
+				struck.push(this.strikes(rule));
 			}
 		}
-		return struck;
+		return struck.filter((rule) => rule !== null);
 	}
 
 	connected(client) {

@@ -136,3 +136,16 @@ test('a chance strikes some; a wrong rule is refused', async () => {
 	const r = await fetch(`http://127.0.0.1:${told.control}/a`, { method: 'POST', body: '[{"fault":"nonsense"}]' });
 	assert.equal(r.status, 400);
 });
+
+test('at: that one is struck whatever chance says, and no other', async () => {
+	await rules({ fault: 'status', status: 503, p: 0, at: 2 });
+	const got = [];
+	for (let i = 0; i < 4; i++) {
+		got.push((await ask()).status);
+	}
+	assert.deepEqual(got, [200, 503, 200, 200]);
+	await rules({ fault: 'cut', dir: 'down', after: [20, 1e9], p: 0, at: 1 });
+	await assert.rejects(ask());
+	assert.equal((await ask()).status, 200);
+	await rules();
+});
