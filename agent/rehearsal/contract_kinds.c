@@ -195,7 +195,8 @@ static void run_nodes(struct dif_suite *s)
 	}
 }
 
-/* Addresses as browsers send them. */
+/* Addresses as browsers send them, but for stars: flow encodes them, because some CDN would take
+ * them for wildcards. */
 static const struct dif_odd_name odd_paths[] = {
 	{"an exclamation mark", "/p/wow!.html"},
 	{"an encoded one", "/p/wow%21.html"},
@@ -207,6 +208,7 @@ static const struct dif_odd_name odd_paths[] = {
 	{"signs of addresses", "/p/q%3Fx=1&y=2%23z;v.html"},
 	{"signs of markup", "/p/%3Ca%3E&'%22b.html"},
 	{"stars and tildes", "/p/%2A~(x).html"},
+	{"a star at the end", "/p/x%2A"},
 	{"accents", "/p/Jos%C3%A9%20se%C3%B1al.html"},
 	{"an emoji", "/p/%F0%9F%97%B3%EF%B8%8F/votos.html"},
 };
