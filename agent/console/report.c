@@ -64,6 +64,34 @@ static void done_line(struct dif_buf *out, const struct dif_delivery *d)
 	dif_buf_fmt(out, "\n");
 }
 
+void dif_report_purge(struct dif_buf *out, const struct dif_purge_count *c, bool dry_run)
+{
+	const char *comma = dry_run ? "would purge " : "purged ";
+	for (uint32_t i = DIF_PURGE_URLS; i <= DIF_PURGE_ALL; i++) {
+		if (c->items[i] > 0 && i == DIF_PURGE_ALL) {
+			dif_buf_fmt(out, "%severything", comma);
+			comma = ", ";
+		} else if (c->items[i] > 0) {
+			dif_buf_fmt(out, "%s%u %s", comma, c->items[i], dif_purge_scope_name(i));
+			comma = ", ";
+		}
+	}
+	if (c->again > 0) {
+		dif_buf_fmt(out, "%s%u once more after the origin timeout", comma, c->again);
+	}
+	dif_buf_fmt(out, "%s%u requests\n", c->calls > 0 ? ", " : "", c->calls);
+}
+
+/* One line per CDN. */
+static void purge_lines(struct dif_buf *out, const struct dif_delivery *d, bool dry_run)
+{
+	const struct dif_purge_count *all = dif_delivery_purges(d);
+	for (uint32_t i = 0; i < dif_delivery_to(d)->config->ncdns && all[i].cdn != NULL; i++) {
+		dif_buf_fmt(out, "%-16s %-10s cdn %s: ", "", "", all[i].cdn);
+		dif_report_purge(out, &all[i], dry_run);
+	}
+}
+
 void dif_report_deliveries(struct dif_buf *out, const struct dif_publication *p, bool dry_run)
 {
 	for (uint32_t i = 0; i < dif_publication_count(p); i++) {
@@ -76,6 +104,7 @@ void dif_report_deliveries(struct dif_buf *out, const struct dif_publication *p,
 		} else {
 			done_line(out, d);
 		}
+		purge_lines(out, d, dry_run);
 		if (dif_delivery_to(d)->fence == DIF_UNFENCED) {
 			dif_buf_fmt(out,
 			            "%-16s %-10s this store does not keep conditions on "
@@ -110,6 +139,38 @@ void dif_report_order_json(struct dif_json *j, const struct dif_order *order)
 	dif_json_close(j, '}');
 }
 
+void dif_report_skew_json(struct dif_json *j, struct dif_state *state, const char *sha256)
+{
+	int64_t skew = dif_publication_skew(state, sha256);
+	if (skew >= 0) {
+		dif_json_int(j, "skew_ms", skew);
+	} else {
+		dif_json_str(j, "skew_ms", NULL);
+	}
+}
+
+void dif_report_purge_json(struct dif_json *j, const struct dif_purge_count *c)
+{
+	dif_json_open(j, NULL, '{');
+	dif_json_str(j, "cdn", c->cdn);
+	for (uint32_t i = DIF_PURGE_URLS; i <= DIF_PURGE_ALL; i++) {
+		dif_json_int(j, dif_purge_scope_name(i), c->items[i]);
+	}
+	dif_json_int(j, "again", c->again);
+	dif_json_int(j, "requests", c->calls);
+	dif_json_close(j, '}');
+}
+
+static void purges_json(struct dif_json *j, const struct dif_delivery *d)
+{
+	const struct dif_purge_count *all = dif_delivery_purges(d);
+	dif_json_open(j, "purges", '[');
+	for (uint32_t i = 0; i < dif_delivery_to(d)->config->ncdns && all[i].cdn != NULL; i++) {
+		dif_report_purge_json(j, &all[i]);
+	}
+	dif_json_close(j, ']');
+}
+
 void dif_report_json(struct dif_json *j, const struct dif_publication *p)
 {
 	dif_json_open(j, "destinations", '[');
@@ -130,6 +191,8 @@ void dif_report_json(struct dif_json *j, const struct dif_publication *p)
 		dif_json_int(j, "delete_later", (int64_t)c->remove_later);
 		dif_json_int(j, "foreign", (int64_t)c->foreign);
 		dif_json_int(j, "retries", (int64_t)c->retries);
+		purges_json(j, d);
+		dif_json_int(j, "shown_ms", dif_delivery_shown(d));
 		dif_json_str(j, "error", err->cls != DIF_OK ? err->text : NULL);
 		dif_json_close(j, '}');
 	}

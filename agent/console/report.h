@@ -16,6 +16,11 @@ void dif_report_deliveries(struct dif_buf *out, const struct dif_publication *p,
  * (p NULL), or it is none of them, err. */
 void dif_report_failures(const struct dif_publication *p, const struct dif_error *err);
 void dif_report_json(struct dif_json *j, const struct dif_publication *p);
+/* "would purge 12 urls, 1 prefixes, 3 requests", and a line's end. */
+void dif_report_purge(struct dif_buf *out, const struct dif_purge_count *c, bool dry_run);
+void dif_report_purge_json(struct dif_json *j, const struct dif_purge_count *c);
+/* "skew_ms": null where fewer than two destinations show it. */
+void dif_report_skew_json(struct dif_json *j, struct dif_state *state, const char *sha256);
 void dif_report_order_json(struct dif_json *j, const struct dif_order *order);
 /* `freshness`: an array with an object per destination that the cut was put to. */
 void dif_report_fresh_json(struct dif_json *j, const struct dif_setup *s, const char *sha256);

@@ -56,6 +56,7 @@ static void on_cut(void *data, const struct dif_cut *c)
 	dif_json_int(&p->j, "seen_ms", c->seen);
 	dif_json_int(&p->j, "published_ms", c->published);
 	dif_report_fresh_json(&p->j, p->setup, c->order.sha256);
+	dif_report_skew_json(&p->j, p->setup->state, c->order.sha256);
 	dif_json_close(&p->j, '}');
 }
 

@@ -66,6 +66,9 @@ static void json_destination(struct looking *l, struct dif_json *j,
 	dif_json_bool(j, "whole", any && is_whole(l, &d));
 	dif_json_str(j, "reason", any ? d.reason : NULL);
 	dif_json_int(j, "ended_ms", any ? d.ended : 0);
+	dif_json_int(j, "shown_ms",
+	             any ? dif_publication_shown(l->setup->state, d.sha256, c->name) : 0);
+	dif_json_int(j, "purges_owed", dif_purge_owed(l->setup->state, c));
 	dif_json_close(j, '}');
 }
 
@@ -81,6 +84,7 @@ static void print_json(struct looking *l, struct dif_buf *out)
 		dif_json_str(&j, "name", l->live.name);
 		dif_json_int(&j, "age_ms", dif_wall_ms() - l->live.seen);
 		dif_report_fresh_json(&j, l->setup, l->live.order.sha256);
+		dif_report_skew_json(&j, l->setup->state, l->live.order.sha256);
 	}
 	dif_json_open(&j, "sources", '[');
 	for (uint32_t i = 0; l->setup->state != NULL && i < config->nsources; i++) {
@@ -112,6 +116,11 @@ static void text_destination(struct looking *l, struct dif_buf *out,
 	            dif_span(ago, dif_wall_ms() - at), d.reason != NULL && *d.reason ? ": " : "",
 	            d.reason != NULL ? d.reason : "", c->public_url != NULL ? "  " : "",
 	            c->public_url != NULL ? c->public_url : "");
+	uint32_t owed = dif_purge_owed(l->setup->state, c);
+	if (owed > 0) {
+		dif_buf_fmt(out, "%-16s %u purges owed: its CDNs may still give the older cut\n",
+		            "", owed);
+	}
 }
 
 static void print_text(struct looking *l, struct dif_buf *out)
@@ -125,6 +134,11 @@ static void print_text(struct looking *l, struct dif_buf *out)
 		            l->live.order.sha256, l->live.name, dif_amount(bytes, l->live.bytes),
 		            l->live.source, dif_span(age, dif_wall_ms() - l->live.seen),
 		            config->profile == DIF_REHEARSAL ? "  (SIMULACRO)" : "");
+	}
+	int64_t skew = l->found ? dif_publication_skew(l->setup->state, l->live.order.sha256) : -1;
+	if (skew >= 0) {
+		dif_buf_fmt(out, "%-16s %s between its first and its last destination\n", "skew",
+		            dif_span(age, skew));
 	}
 	/* a first cut that failed everywhere is not live, and its reasons are what is asked for */
 	for (uint32_t i = 0; l->setup->state != NULL && i < config->ndestinations; i++) {

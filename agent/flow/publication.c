@@ -275,6 +275,19 @@ int64_t dif_publication_skew(struct dif_state *state, const char *sha256)
 	return s.n > 1 ? s.last - s.first : -1;
 }
 
+int64_t dif_publication_shown(struct dif_state *state, const char *sha256, const char *destination)
+{
+	char scope[128];
+	struct dif_arena a;
+	int64_t at = 0;
+	dif_arena_init(&a, 4096, false);
+	snprintf(scope, sizeof scope, DIF_SHOWN_SCOPE, sha256);
+	const char *value = dif_state_fact(state, scope, destination, 0, &a);
+	(void)(value != NULL && dif_parse_int(value, 1, INT64_MAX, &at));
+	dif_arena_fini(&a);
+	return at;
+}
+
 uint32_t dif_publication_count(const struct dif_publication *p)
 {
 	return p->n;

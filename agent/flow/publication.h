@@ -40,6 +40,8 @@ bool dif_publication_is_there(const struct dif_publication *p); /* some store ha
 /* ms between the first and the last destination where readers got the entry pages of a cut, also
  * of those that were late, as the state knows it; -1: fewer than two have them. */
 int64_t dif_publication_skew(struct dif_state *state, const char *sha256);
+/* When those of one destination got them, ms since 1970; 0: not yet. */
+int64_t dif_publication_shown(struct dif_state *state, const char *sha256, const char *destination);
 uint32_t dif_publication_count(const struct dif_publication *p);
 struct dif_delivery *dif_publication_at(const struct dif_publication *p, uint32_t i);
 

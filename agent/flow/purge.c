@@ -272,6 +272,12 @@ bool dif_purger_owe(struct dif_purger *p, const char *cut, const struct dif_chan
 	return ok;
 }
 
+bool dif_purger_plan(const struct dif_purger *p, uint32_t cdn, const struct dif_change_of *keys,
+                     uint32_t n, struct dif_purge_plan *plan)
+{
+	return dif_purge_plan_init(plan, &p->lanes[cdn].rules, keys, n);
+}
+
 bool dif_purger_owe_item(struct dif_purger *p, uint32_t cdn, const struct dif_purge_item *item)
 {
 	return owe(&p->lanes[cdn], "by-hand", item);

@@ -50,7 +50,10 @@ bool dif_purger_owe(struct dif_purger *p, const char *cut, const struct dif_chan
 /* Only counts. */
 bool dif_purger_count(const struct dif_purger *p, const struct dif_change_of *keys, uint32_t n,
                       struct dif_purge_count *counts);
-/* One item on one CDN (index of d->cdns), by hand. */
+/* What one CDN (index of d->cdns) would be asked for. False: out of memory. */
+bool dif_purger_plan(const struct dif_purger *p, uint32_t cdn, const struct dif_change_of *keys,
+                     uint32_t n, struct dif_purge_plan *plan);
+/* One item on it, by hand. */
 bool dif_purger_owe_item(struct dif_purger *p, uint32_t cdn, const struct dif_purge_item *item);
 /* The origin has it all: what is owed now may go. */
 void dif_purger_release(struct dif_purger *p);

@@ -130,11 +130,12 @@ static void back_off(struct purge_call *c, const struct dif_error *err)
 	ms = err->retry_after > ms ? err->retry_after : ms;
 	c->is_stuck = !helps;
 	c->not_before = dif_steady_ms() + ms;
+	bool first = l->err.cls == DIF_OK; /* hundreds may follow for the same reason */
 	l->p->counts.failures++;
 	l->err = *err;
 	dif_error_wrap(&l->err, "could not purge CDN '%s' of destination '%s'", l->config->name,
 	               l->p->d->name);
-	dif_log(DIF_LOG_WARNING, "purge_failed",
+	dif_log(first ? DIF_LOG_WARNING : DIF_LOG_DEBUG, "purge_failed",
 	        "destination=%s cdn=%s scope=%s items=%u node=%u time=%u reason=%s",
 	        dif_q(l->p->d->name), dif_q(l->config->name), dif_purge_scope_name(c->batch->scope),
 	        c->batch->n, c->in.node, c->failures, dif_q(err->text));
