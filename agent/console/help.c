@@ -16,7 +16,7 @@ static const struct exit_row exits[] = {
 	{DIF_EXIT_SOURCE, "source unreachable or TLS refused"},
 	{DIF_EXIT_DIGEST, "digest, signature or CRC mismatch"},
 	{DIF_EXIT_PACKAGE, "unsafe or unreadable package, over a limit, or no site"},
-	{DIF_EXIT_PARTIAL, "partial: some destinations not reached"},
+	{DIF_EXIT_PARTIAL, "partial: some destinations not reached, or their CDNs not purged"},
 	{DIF_EXIT_NONE_REACHED, "no destination reached (last good still served)"},
 	{DIF_EXIT_NOTHING_NEW, "nothing new"},
 	{DIF_EXIT_DIFFERS, "content differs from the manifest"},
