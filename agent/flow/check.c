@@ -272,6 +272,14 @@ static void init_subjects(struct dif_check *c)
 		s->section = dif_arena_fmt(&s->arena, "store %s", s->d->config->store);
 		s->asks = check_store_asks;
 	}
+	for (uint32_t i = 0; i < config->nsteerings; i++, s++) {
+		init_subject(c, s, "steering");
+		s->steering = &config->steerings[i];
+		s->name = s->steering->name;
+		s->section = s->steering->section;
+		s->i = c->setup->steerings[i];
+		s->asks = check_steering_asks;
+	}
 }
 
 static void on_cut(void *data, const struct dif_cut *cut)
@@ -304,7 +312,8 @@ bool dif_check_start(struct dif_setup *setup, const struct dif_check_events *eve
                      struct dif_error *err)
 {
 	struct dif_check *c = calloc(1, sizeof *c);
-	uint32_t n = setup->config->nsources + setup->config->ndestinations;
+	const struct dif_config *config = setup->config;
+	uint32_t n = config->nsources + config->ndestinations + config->nsteerings;
 	if (c != NULL) {
 		c->subjects = calloc(n + 1, sizeof *c->subjects); /* one more: n may be 0 */
 		c->big = malloc(BIG);

@@ -7,6 +7,7 @@
  *   check_reader.c  public_url as readers and the authority meet it
  *   check_kinds.c   what comes of each kind of entry through it
  *   check_source.c  what lies at a source
+ *   check_steering.c  the record that leads readers
  */
 #ifndef DIF_FLOW_CHECK_PRIVATE_H
 #define DIF_FLOW_CHECK_PRIVATE_H
@@ -46,9 +47,10 @@ struct subject {
 	struct dif_check *c;
 	const char *what, *name, *section;
 	struct dif_instance *i;
-	const struct dif_source_config *source; /* NULL: a destination */
-	struct dif_destination *d;              /* NULL: a source */
-	check_ask *const *asks;                 /* ends with NULL */
+	const struct dif_source_config *source;     /* NULL: a destination */
+	struct dif_destination *d;                  /* NULL: another kind */
+	const struct dif_steering_config *steering; /* NULL: likewise */
+	check_ask *const *asks;                     /* ends with NULL */
 	uint32_t at;
 	bool ended;
 	struct dif_link points; /* not told yet */
@@ -56,6 +58,7 @@ struct subject {
 
 	/* the question that is being asked */
 	struct dif_get get;
+	struct dif_route route;
 	struct dif_put put;
 	struct dif_list list;
 	struct dif_remove remove;
@@ -130,6 +133,7 @@ void check_compare(struct comparing *c, const char *want, size_t n);
 
 /* check_reach.c */
 void check_reach(struct subject *s);
+void check_tell_clock(struct subject *s, int64_t peer);
 /* True: the peer knows us but does not let us do that; false: it does not know us. */
 bool check_lacks_right(const struct dif_error *err);
 /* What the right is called there: "s3:PutObject". */
@@ -139,6 +143,10 @@ const char *check_right(const struct subject *s, enum right right);
 /* the questions, in order; each ends with NULL */
 extern check_ask *const check_store_asks[];
 extern check_ask *const check_source_asks[];
+extern check_ask *const check_steering_asks[];
+
+/* check_steering.c */
+void check_steering_after(struct subject *s);
 
 /* check_public.c */
 void check_public_list(struct subject *s);

@@ -78,7 +78,7 @@ static bool is_missing(const struct dif_error *err)
 	return err->status == 404 || has_code(err, missing);
 }
 
-static void tell_clock(struct subject *s, int64_t peer)
+void check_tell_clock(struct subject *s, int64_t peer)
 {
 	if (peer < 0) {
 		check_tell(s, "clock", DIF_NOT_CHECKED, "it does not say what time it has");
@@ -156,7 +156,7 @@ static void on_reached(void *data, const struct dif_outcome *out)
 	}
 	check_tell(s, "reach", DIF_GO, "answers in %s", dif_span(took, out->took_ms));
 	check_tell_tls(s, "tls", out->tls, out->cert_ends);
-	tell_clock(s, out->peer_date);
+	check_tell_clock(s, out->peer_date);
 	tell_access(s, err);
 	if (s->d != NULL || s->source->prefix != NULL) {
 		tell_bucket(s, err);
