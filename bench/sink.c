@@ -2,9 +2,10 @@
  *
  * One thread per connection, blocking; only one of them works at a time, so that a sink takes one
  * core at most from the client under test: a real store has machines of its own. Objects keep
- * their bytes, MD5 as ETag, headers and metadata; conditions on writes are kept; LIST answers
- * pages in key order. Signatures are not checked: real servers prove correctness, this one must
- * only not be the bottleneck. GET /__stats tells counts.
+ * their bytes, MD5 as ETag, headers and metadata; conditions on writes are kept; bodies that are
+ * not what their digest says (signed SHA-256, Content-MD5) are refused; LIST answers pages in key
+ * order. Signatures are not checked: real servers prove correctness, this one must only not be the
+ * bottleneck. GET /__stats tells counts.
  *
  *   sink PORT CERT KEY [DELAY_MS]        port 0: a free one; prints "port N"
  */
@@ -193,11 +194,39 @@ static char *kept_headers(const struct request *r)
 	return out;
 }
 
+static bool is_as_told(const struct request *r, const uint8_t md5[16])
+{
+	const char *told = field(r, "x-amz-content-sha256"), *told_md5 = field(r, "content-md5");
+	char text[32];
+	EVP_EncodeBlock((unsigned char *)text, md5, 16);
+	if (told_md5 != NULL && strcmp(told_md5, text) != 0) {
+		return false;
+	}
+	if (told == NULL || strlen(told) != 64) {
+		return true; /* UNSIGNED-PAYLOAD */
+	}
+	uint8_t md[EVP_MAX_MD_SIZE];
+	EVP_Digest(r->body, r->length, md, NULL, EVP_sha256(), NULL);
+	for (int i = 0; i < 32; i++) {
+		if (hex(told[2 * i]) * 16 + hex(told[2 * i + 1]) != md[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool put(struct conn *c, struct request *r)
 {
 	uint8_t md[EVP_MAX_MD_SIZE];
 	char etag[40] = "\"";
 	EVP_Digest(r->body, r->length, md, NULL, EVP_md5(), NULL);
+	if (!is_as_told(r, md)) {
+		return field(r, "x-ms-version") != NULL
+		               ? answer(c, "400 Bad Request", "x-ms-error-code: Md5Mismatch\r\n",
+		                        "", "%s", "")
+		               : answer(c, "400 Bad Request", "Content-Type: application/xml\r\n",
+		                        "<Error><Code>BadDigest</Code></Error>", "%s", "");
+	}
 	for (int i = 0; i < 16; i++) {
 		snprintf(etag + 1 + 2 * i, 4, "%02x\"", md[i]);
 	}
