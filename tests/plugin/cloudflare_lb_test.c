@@ -95,11 +95,12 @@ TEST(weights_are_hundredths)
 	end();
 }
 
-#define ODD                                                                                          \
-	"[ {\"name\" : \"aws\", \"address\":\"a.example\", \"weight\": 0.20 ,\n"                     \
-	"\"header\" : {\"Host\":[\"x\\\"]}\\\\\",\"y\"]},\"port\":8443,\"flat\":true,\"no\":null} ," \
-	"{\"enabled\":false,\"disabled_at\":\"2026-01-01T00:00:00Z\",\"name\":\"gcs\","              \
-	"\"address\":\"b.example\",\"weight\":0.7},"                                                 \
+#define ODD                                                                             \
+	"[ {\"name\" : \"aws\", \"address\":\"a.example\", \"weight\": 0.20 ,\n"        \
+	"\"header\" : {\"Host\":[\"x\\\"]}\\\\\",\"y\"]},\"port\":8443,\"flat\":true,"  \
+	"\"no\":null} ,"                                                                \
+	"{\"enabled\":false,\"disabled_at\":\"2026-01-01T00:00:00Z\",\"name\":\"gcs\"," \
+	"\"address\":\"b.example\",\"weight\":0.7},"                                    \
 	"{\"name\":\"old\",\"address\":\"c.example\",\"e\":[[],{}],\"x\":\"\\u007b\"}]"
 
 TEST(an_origin_goes_back_as_it_came)
