@@ -153,7 +153,7 @@ TEST(an_answer_that_is_not_whole_is_never_nobody_nor_over)
 		"{\"header\":{}}",
 		"{\"count\":\"0\"}",
 		"{\"error\":{\"grpc_code\":14,\"message\":\"no leader\"}}",
-		"{" HEADER,
+		"{\"header\":{\"revision\":\"7\"}",
 		"<html>",
 	};
 	for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {

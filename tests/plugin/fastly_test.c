@@ -105,7 +105,7 @@ TEST(a_budget_that_is_used_up_is_waited_for)
 {
 	UNUSED_STATE;
 	char reset[64];
-	int64_t at = dif_wall_ms() / 1000 + 2;
+	int64_t at = dif_wall_ms() / 1000 + 3;
 	(void)snprintf(reset, sizeof reset, "fastly-ratelimit-reset: %lld", (long long)at);
 	begin("");
 	script_expect(s, &(struct script_want){.method = "POST"},

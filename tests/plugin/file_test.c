@@ -136,10 +136,9 @@ TEST(a_file_that_is_no_route_of_ours_is_left_alone)
 		"{\"name\":\"www.prep.example\",\"type\":\"A\",\"ttl\":30,\"targets\":[{\"name\":"
 		"\"a\",\"value\":\"b\",\"weight\":99999999999}]}",
 	};
-	static const char *const ini[] = {"", "[route]\n", "no ini",
-	                                  "[route]\nname = www.prep.example\ntype = A\nttl = x\n",
-	                                  "[route]\nname = www.prep.example\ntype = A\nttl = 1\n"
-	                                  "[target a]\nvalue = b\n"};
+#define INI_HEAD "[route]\nname = www.prep.example\ntype = A\nttl = "
+	static const char *const ini[] = {"", "[route]\n", "no ini", INI_HEAD "x\n",
+	                                  INI_HEAD "1\n[target a]\nvalue = b\n"};
 	static const char *const haproxy[] = {"",
 	                                      "set weight web/aws 1\n",
 	                                      "# route www.prep.example A\n",
