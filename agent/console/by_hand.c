@@ -98,9 +98,13 @@ static const struct dif_answer *do_here(struct asking *k, bool dry_run, struct d
 	}
 	dif_traffic_view_read(&v, k->state);
 	answer->before = route_of(k, &v);
-	if (!dif_traffic_view_act(&v, k->act, dif_traffic_view_find(&v, k->name), dif_steady_ms(),
-	                          &plan, err)) {
+	if (!dif_traffic_view_act(&v, k->act, dif_traffic_view_find(&v, k->name), err)) {
 		return NULL;
+	}
+	/* What is decided by verdicts waits for new ones: those that are remembered only tell what
+	 * would be. */
+	if (dry_run || k->act == DIF_PIN) {
+		dif_traffic_view_decide(&v, &plan);
 	}
 	answer->after = route_of(k, &v);
 	answer->text = dif_arena_str(&k->arena, plan.why);
@@ -126,7 +130,7 @@ static void print(const struct asking *k, const struct dif_answer *a, bool done)
 		}
 		if (!k->by_agent) {
 			printf("%-12s %s\n", "",
-			       done ? "recorded: no agent is running, its next run steers"
+			       done ? "recorded: no agent is running, its next run follows it"
 			            : "no agent is running: verdicts are those of its last run");
 		}
 		fflush(stdout);

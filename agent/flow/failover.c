@@ -248,7 +248,20 @@ static void unpin(struct deciding *d, int64_t old)
 	take(d);
 }
 
-/* True: somebody is pinned, and nothing else counts. */
+/* Who was in the route before is judged. */
+static bool can_unpin(struct deciding *d)
+{
+	for (uint32_t i = 0; i < d->n; i++) {
+		if (d->f->share[i].before > 0 && !d->in[i].is_private && !is_sent_out(d, i) &&
+		    d->in[i].verdict == DIF_HEALTH_UNKNOWN) {
+			because(d, "%s was not judged yet: the route stays", d->in[i].name);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* True: somebody is pinned, or just was, and nothing else counts. */
 static bool follow_pin(struct deciding *d)
 {
 	struct dif_failover *f = d->f;
@@ -257,13 +270,14 @@ static bool follow_pin(struct deciding *d)
 	    (f->pinned >= d->n || d->in[f->pinned].is_private || d->in[f->pinned].gone)) {
 		f->pinned = -1; /* nobody may be led there any more */
 	}
-	f->was_pinned = f->pinned;
 	if (f->pinned < 0) {
-		if (old >= 0) {
+		if (old >= 0 && can_unpin(d)) {
+			f->was_pinned = -1;
 			unpin(d, old);
 		}
 		return old >= 0;
 	}
+	f->was_pinned = f->pinned;
 	for (uint32_t i = 0; i < d->n && old < 0; i++) {
 		f->share[i].before = f->share[i].percent;
 	}

@@ -65,8 +65,8 @@ struct dif_failover {
 	int64_t moved[DIF_FAILOVER_MOVES]; /* the newest moves; a ring */
 	uint32_t nmoved;                   /* in all */
 	int64_t hold_until;
-	int64_t pinned; /* index, -1: nobody */
-	int64_t was_pinned;
+	int64_t pinned;                 /* index, -1: nobody */
+	int64_t was_pinned;             /* the route is still as that pin made it */
 	int64_t changed;                /* the last change of the route */
 	char reason[DIF_FAILOVER_TEXT]; /* of it */
 };

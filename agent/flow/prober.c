@@ -10,6 +10,7 @@
 #include "host/crypto.h"
 
 #define CUTS_MAX 4            /* what a destination may show is told apart among so many */
+#define RECENT_CUTS 20        /* of the state, looked through for them */
 #define OBJECT_MAX (1u << 20) /* readers' path costs money */
 #define TRIES 64              /* to find an object that fits */
 #define ARENA_MAX (64u << 10)
@@ -73,6 +74,19 @@ const struct dif_order *dif_prober_order(const struct dif_prober *p, const char 
 	return m != NULL ? &m->order : NULL;
 }
 
+/* What is wanted stays, however many newer ones nobody could be brought. Returns where it was. */
+static uint32_t drop_oldest(struct dif_prober *p)
+{
+	uint32_t i = p->ncuts - 1;
+	if (strcmp(p->cuts[i]->order.sha256, p->wanted.sha256) == 0) {
+		i--;
+	}
+	dif_manifest_unref(p->cuts[i]);
+	p->ncuts--;
+	memmove(&p->cuts[i], &p->cuts[i + 1], (p->ncuts - i) * sizeof(struct dif_manifest *));
+	return i;
+}
+
 void dif_prober_learn(struct dif_prober *p, const char *sha256)
 {
 	struct dif_error err = {0};
@@ -87,12 +101,12 @@ void dif_prober_learn(struct dif_prober *p, const char *sha256)
 	while (at < p->ncuts && dif_order_compare(&p->cuts[at]->order, &m->order) > 0) {
 		at++;
 	}
-	if (at == CUTS_MAX) {
+	if (at == CUTS_MAX) { /* older than all that readers are compared with */
 		dif_manifest_unref(m);
 		return;
 	}
 	if (p->ncuts == CUTS_MAX) {
-		dif_manifest_unref(p->cuts[--p->ncuts]);
+		at -= drop_oldest(p) < at;
 	}
 	memmove(&p->cuts[at + 1], &p->cuts[at], (p->ncuts - at) * sizeof(struct dif_manifest *));
 	p->cuts[at] = m;
@@ -101,7 +115,7 @@ void dif_prober_learn(struct dif_prober *p, const char *sha256)
 
 static void on_cut(void *data, const struct dif_cut *c)
 {
-	if (c->status != DIF_CUT_REFUSED) {
+	if (c->status == DIF_CUT_LIVE || c->status == DIF_CUT_SUPERSEDED) {
 		dif_prober_learn(data, c->order.sha256);
 	}
 }
@@ -375,7 +389,7 @@ struct dif_prober *dif_prober_open(struct dif_setup *s, const struct dif_prober_
 		dif_arena_init(&looks[i].arena, ARENA_MAX, false);
 		looks[i].p = p;
 	}
-	dif_state_cuts(s->state, CUTS_MAX, on_cut, p);
+	dif_state_cuts(s->state, RECENT_CUTS, on_cut, p);
 	return p;
 }
 

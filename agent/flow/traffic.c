@@ -294,9 +294,7 @@ static void take_plan(struct dif_traffic *t, const struct dif_failover_plan *pla
 static void decide(struct dif_traffic *t)
 {
 	struct dif_failover_plan plan;
-	const struct dif_config *c = t->s->config;
-	dif_failover_decide(&t->view.failover, &c->failover, t->view.in, c->ndestinations,
-	                    t->view.sight, dif_steady_ms(), &plan);
+	dif_traffic_view_decide(&t->view, &plan);
 	take_plan(t, &plan);
 }
 
@@ -369,14 +367,15 @@ static void answer(struct dif_traffic *t, const struct dif_ask *ask, struct dif_
 		               ask->act, ask->name);
 	} else if (!dif_traffic_view_copy(a, &t->view, &tried)) {
 		dif_error_set(&err, DIF_TRANSIENT, "could not decide: out of memory");
-	} else if (dif_traffic_view_act(ask->dry_run ? &tried : &t->view, act, i, dif_steady_ms(),
-	                                &plan, &err) &&
-	           !ask->dry_run) {
-		dif_log(DIF_LOG_INFO, "by_hand", "act=%s destination=%s", dif_traffic_act_name(act),
-		        dif_q(ask->name));
-		take_plan(t, &plan);
-		t->news = true;
-		keep(t);
+	} else if (dif_traffic_view_act(ask->dry_run ? &tried : &t->view, act, i, &err)) {
+		dif_traffic_view_decide(ask->dry_run ? &tried : &t->view, &plan);
+		if (!ask->dry_run) {
+			dif_log(DIF_LOG_INFO, "by_hand", "act=%s destination=%s",
+			        dif_traffic_act_name(act), dif_q(ask->name));
+			take_plan(t, &plan);
+			t->news = true;
+			keep(t);
+		}
 	}
 	dif_traffic_view_route(ask->dry_run && err.cls == DIF_OK ? &tried : &t->view, &after);
 	out.exit = err.cls == DIF_OK ? DIF_EXIT_OK : err.exit != 0 ? err.exit : DIF_EXIT_OTHER;

@@ -347,7 +347,7 @@ static bool refuse(struct dif_error *err, enum dif_traffic_act act, const char *
 }
 
 bool dif_traffic_view_act(struct dif_traffic_view *v, enum dif_traffic_act act, uint32_t index,
-                          int64_t now, struct dif_failover_plan *plan, struct dif_error *err)
+                          struct dif_error *err)
 {
 	struct dif_failover_input *in = &v->in[index];
 	if (in->is_private && act != DIF_UNPIN) {
@@ -377,9 +377,13 @@ bool dif_traffic_view_act(struct dif_traffic_view *v, enum dif_traffic_act act, 
 		v->failover.pinned = -1;
 		break;
 	}
-	dif_failover_decide(&v->failover, &v->config->failover, v->in, v->config->ndestinations,
-	                    v->sight, now, plan);
 	return true;
+}
+
+void dif_traffic_view_decide(struct dif_traffic_view *v, struct dif_failover_plan *plan)
+{
+	dif_failover_decide(&v->failover, &v->config->failover, v->in, v->config->ndestinations,
+	                    v->sight, dif_steady_ms(), plan);
 }
 
 void dif_traffic_view_route(const struct dif_traffic_view *v, struct dif_buf *to)

@@ -49,9 +49,11 @@ bool dif_traffic_view_copy(struct dif_arena *a, const struct dif_traffic_view *f
 /* What a person asks for. */
 enum dif_traffic_act { DIF_DRAIN, DIF_UNDRAIN, DIF_PIN, DIF_UNPIN, DIF_TRAFFIC_ACTS };
 const char *dif_traffic_act_name(uint32_t act); /* "drain" */
-/* Does it and decides. False: err: it makes no sense for this destination. */
+/* Notes it; the next decision follows it. False: err: it makes no sense for this destination. */
 bool dif_traffic_view_act(struct dif_traffic_view *v, enum dif_traffic_act act, uint32_t index,
-                          int64_t now, struct dif_failover_plan *plan, struct dif_error *err);
+                          struct dif_error *err);
+/* dif_failover_decide on it, for now. */
+void dif_traffic_view_decide(struct dif_traffic_view *v, struct dif_failover_plan *plan);
 /* "eu 67 %, us 33 %": who gets which part of the readers. */
 void dif_traffic_view_route(const struct dif_traffic_view *v, struct dif_buf *to);
 /* The index of a destination; config->ndestinations: there is none. */

@@ -342,6 +342,22 @@ TEST(a_pin_wins_over_all_and_what_was_before_comes_back)
 	is_route("100 0 0"); /* nobody is good: it goes on */
 }
 
+TEST(a_pin_is_taken_off_when_those_before_it_are_judged)
+{
+	UNUSED_STATE;
+	decide(1000);
+	f.pinned = 1;
+	decide(1000);
+	f.pinned = -1;
+	set(0, DIF_HEALTH_UNKNOWN); /* the agent was started anew */
+	decide(1000);
+	is_route("0 100 0");
+	assert_non_null(strstr(plan.why, "eu was not judged yet"));
+	set(0, DIF_HEALTH_HEALTHY);
+	decide(1000);
+	is_route("100 100 100");
+}
+
 TEST(a_drain_waits_for_those_behind_and_undrain_brings_back)
 {
 	UNUSED_STATE;
@@ -661,6 +677,7 @@ int main(void)
 		T(holds_double_and_the_fifth_move_is_not_made),
 		T(a_spare_serves_while_it_is_needed),
 		T(a_pin_wins_over_all_and_what_was_before_comes_back),
+		T(a_pin_is_taken_off_when_those_before_it_are_judged),
 		T(a_drain_waits_for_those_behind_and_undrain_brings_back),
 		T(a_newcomer_enters_when_it_is_healthy_and_leaves_when_it_is_gone),
 		T(after_a_start_the_route_stays_until_all_in_it_are_judged),
