@@ -388,8 +388,7 @@ static bool open_all(struct dif_setup *s, const char *file, enum dif_setup_mode 
 	    !place_destinations(s, err)) {
 		return false;
 	}
-	if ((mode == DIF_SETUP_OWN && !open_own(s, err)) ||
-	    (mode == DIF_SETUP_READ && !open_read(s, err))) {
+	if (!(mode == DIF_SETUP_OWN ? open_own(s, err) : open_read(s, err))) {
 		return false;
 	}
 	for (uint32_t i = 0; i < s->config->ndestinations; i++) {

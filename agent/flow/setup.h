@@ -11,10 +11,10 @@
 #include "flow/state.h"
 
 enum dif_setup_mode {
-	DIF_SETUP_CONFIG, /* configuration, plug-ins and instances only: check */
-	/* and the state, read-only, if there is one: audit, status, history, dry runs */
+	/* configuration, plug-ins and instances; the state, read-only, and the archive, where there
+	 * are some: check, audit, status, history, dry runs */
 	DIF_SETUP_READ,
-	/* and the state with its lock, the archive, the spool: run, publish */
+	/* the state with its lock, the archive, the spool: run, publish */
 	DIF_SETUP_OWN
 };
 
@@ -28,8 +28,8 @@ struct dif_setup {
 	struct dif_instance **cdns;           /* config->ncdns, and room likewise */
 	struct dif_instance **steerings;      /* config->nsteerings */
 	struct dif_instance **leases;         /* config->nleases: one or none */
-	struct dif_state *state;              /* NULL: CONFIG, or READ where there is none */
-	struct dif_archive *archive;          /* NULL: CONFIG, or READ where there is none */
+	struct dif_state *state;              /* NULL: READ, and there is none */
+	struct dif_archive *archive;          /* NULL: READ, and there is none */
 	struct dif_spool *spool;              /* NULL unless OWN */
 	bool fresh;                           /* the state was created or set aside just now */
 	struct dif_setup_more *more;          /* configurations of what was added */
