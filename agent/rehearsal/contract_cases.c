@@ -300,9 +300,24 @@ static void run_names_and_sizes(struct dif_suite *s)
 	dif_suite_object(s, usual, strlen(DIF_CONTENT));
 }
 
+/* What the host chooses of them, as the store enforces it, must go up with the put. */
+static void run_digests(struct dif_suite *s)
+{
+	struct dif_trial t = {.verb = DIF_PUT,
+	                      .steps = STEPS1(PUT_CREATED),
+	                      .readback = NONE,
+	                      .is_guarded = true};
+	for (; (s->caps.flags & DIF_CAP_READ_ONLY) == 0 && s->caps.digests[t.digest] != 0;
+	     t.digest++) {
+		const char *name = dif_digest_name(s->caps.digests[t.digest]);
+		dif_case_scripted(s, dif_arena_fmt(&s->arena, "put: guarded by %s", name), &t);
+	}
+}
+
 void dif_contract_scripted(struct dif_suite *s)
 {
 	run_scripted(s);
+	run_digests(s);
 	dif_case_derived(s, derived, DIF_LEN(derived));
 	dif_contract_parts(s);
 	run_names_and_sizes(s);

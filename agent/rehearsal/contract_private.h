@@ -99,6 +99,8 @@ struct dif_trial {
 	bool is_last;    /* list: with the cursor, and no further page */
 	uint32_t part;   /* part_put: 1 or 2 */
 	bool many;       /* remove: two keys */
+	bool is_guarded; /* put: caps.digests[digest] must be seen in the request */
+	uint32_t digest;
 	bool is_bare;    /* the object has no metadata, and its tag is not known before */
 	bool or_failure; /* any failure will do as well */
 	bool or_auth;    /* AUTH will do as well */
