@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "flow/delivery_private.h"
+#include "flow/freshness.h"
 
 #define TICK_MS 500            /* how often the deadline and the breaker are looked at */
 #define ARENA_MAX (256u << 20) /* keys of a listing of 200,000 objects */
@@ -33,7 +34,8 @@ static const struct dif_sm_state states[DELIVERY_STATES] = {
 	[WAITING] = {"waiting", DIF_TO(FINISHING) | STOPS},
 	[FINISHING] = {"finishing", DIF_TO(VERIFYING) | STOPS},
 	[VERIFYING] = {"verifying", DIF_TO(PURGING) | STOPS},
-	[PURGING] = {"purging", DIF_TO(REMOVING) | STOPS},
+	[PURGING] = {"purging", DIF_TO(CHECKING) | STOPS},
+	[CHECKING] = {"checking", DIF_TO(REMOVING) | STOPS},
 	[REMOVING] = {"removing", DIF_TO(CLEARING) | DIF_TO(DONE) | STOPS},
 	[CLEARING] = {"clearing", DIF_TO(DONE) | STOPS},
 	[DONE] = {"done", 0},
@@ -238,6 +240,10 @@ static void settle(struct dif_delivery *d)
 	if (d->shown != 0 && d->state != NULL) {
 		record_shown(d);
 	}
+	if (d->there && d->state != NULL) {
+		dif_freshness_shown(d->state, d->to->config->name, d->job.manifest->order.sha256,
+		                    d->put_at, d->check.visible);
+	}
 	if (d->turn) {
 		give_turn(d->to);
 	}
@@ -304,12 +310,12 @@ void dif_delivery_guard(struct dif_delivery *d, const char *fmt, ...)
 static void step(struct dif_delivery *d)
 {
 	static void (*const steps[DELIVERY_STATES])(struct dif_delivery *) = {
-		[PROBING] = dif_delivery_probe,  [MARKING] = dif_delivery_mark,
-		[LISTING] = dif_delivery_list,   [DIFFING] = dif_delivery_diff,
-		[PUTTING] = dif_delivery_put,    [WAITING] = dif_delivery_put,
-		[FINISHING] = dif_delivery_put,  [VERIFYING] = dif_delivery_verify,
-		[PURGING] = dif_delivery_purge,  [REMOVING] = dif_delivery_remove,
-		[CLEARING] = dif_delivery_purge,
+		[PROBING] = dif_delivery_probe,   [MARKING] = dif_delivery_mark,
+		[LISTING] = dif_delivery_list,    [DIFFING] = dif_delivery_diff,
+		[PUTTING] = dif_delivery_put,     [WAITING] = dif_delivery_put,
+		[FINISHING] = dif_delivery_put,   [VERIFYING] = dif_delivery_verify,
+		[PURGING] = dif_delivery_purge,   [CHECKING] = dif_delivery_check,
+		[REMOVING] = dif_delivery_remove, [CLEARING] = dif_delivery_purge,
 	};
 	uint32_t before;
 	do {
@@ -332,6 +338,7 @@ static void pump(struct dif_delivery *d)
 	d->pumping = false;
 	if (d->stopping) {
 		dif_delivery_drop_puts(d);
+		dif_delivery_look_at_check(d);
 		if (d->busy == 0) {
 			settle(d);
 		}
@@ -368,6 +375,7 @@ static void on_tick(uv_timer_t *t)
 	if (d->settled) {
 		return;
 	}
+	dif_delivery_look_at_check(d);
 	/* Who was there before may have been no delivery. */
 	if (!d->turn && !d->to->busy && d->to->waiting.next == &d->waiting) {
 		take_turn(d);
@@ -472,6 +480,7 @@ void dif_delivery_free(struct dif_delivery *d)
 	if (d->settled) {
 		dif_manifest_unref(d->job.manifest);
 	}
+	dif_delivery_check_fini(d);
 	dif_map_fini(&d->foreign);
 	dif_arena_fini(&d->arena);
 	free(d->marker.tag);

@@ -2,7 +2,7 @@
  * window, retry and repair.
  *
  *   queued -> probing -> marking -> listing -> diffing -> putting -> (barrier) -> finishing ->
- * verifying -> purging -> removing -> clearing -> done | failed | superseded
+ * verifying -> purging -> checking -> removing -> clearing -> done | failed | superseded
  *
  * What CDNs must forget is owed in the state before the first put, goes when the entry pages are
  * written, and is settled before the destination counts as whole (flow/purge).

@@ -463,6 +463,6 @@ void dif_delivery_remove(struct dif_delivery *d)
 		remove_some(d);
 	}
 	if (d->busy == 0 && d->remove.next == d->remove.n) {
-		dif_delivery_go(d, d->purge.is_owing ? CLEARING : DONE);
+		dif_delivery_go(d, d->purge.is_owing || d->purge.is_waiting ? CLEARING : DONE);
 	}
 }

@@ -6,6 +6,7 @@
  *   delivery_parts.c  one large object, in parts
  *   delivery_close.c  verify, remove orphans
  *   delivery_purge.c  what CDNs are to forget
+ *   delivery_check.c  what readers get of it
  *
  * Every request of a delivery is an errand. After each answer the step of the state is called
  * again: it starts what may start and moves on when nothing is left. A delivery that stops starts
@@ -19,6 +20,7 @@
 #include "flow/blob.h"
 #include "flow/delivery.h"
 #include "flow/diff.h"
+#include "flow/edge.h"
 #include "flow/pages.h"
 #include "flow/probe.h"
 
@@ -33,6 +35,7 @@ enum delivery_state {
 	FINISHING,
 	VERIFYING,
 	PURGING,
+	CHECKING,
 	REMOVING,
 	CLEARING, /* purging what was removed */
 	DONE,
@@ -130,14 +133,23 @@ struct dif_delivery {
 		bool is_waiting;
 	} purge;
 	struct {
+		struct dif_edge *edge; /* at work */
+		struct dif_manifest *others[2];
+		uint32_t nothers;
+		bool is_over;
+		int64_t visible; /* wall ms: the first answer that was this cut's; 0: none */
+		struct dif_error err;
+	} check;
+	struct {
 		const char **due;
 		const char **tags;
 		uint32_t n, asked, next;
 		int64_t next_due; /* wall ms; 0: no orphans */
 		bool chosen, owed, packed;
 	} remove;
-	bool there;    /* every object is, and was verified */
-	int64_t shown; /* wall ms: readers get the entry pages; 0: not yet */
+	bool there;     /* every object is, and was verified */
+	int64_t put_at; /* wall ms: the entry pages are written; 0: not yet */
+	int64_t shown;  /* wall ms: readers get the entry pages; 0: not yet */
 };
 
 /* delivery.c */
@@ -168,6 +180,7 @@ void dif_delivery_diff(struct dif_delivery *d);
 void dif_delivery_put(struct dif_delivery *d);
 void dif_delivery_verify(struct dif_delivery *d);
 void dif_delivery_purge(struct dif_delivery *d); /* PURGING and CLEARING */
+void dif_delivery_check(struct dif_delivery *d);
 void dif_delivery_remove(struct dif_delivery *d);
 /* Where the store was found to lie, and that could not be mended: what was written counts no more,
  * the next delivery writes it again. Once nothing is in flight. */
@@ -196,6 +209,10 @@ struct dif_upload *dif_upload_start(struct dif_delivery *d, const struct dif_wan
 /* Ends as CANCELED, perhaps before this returns, else when what is under way has come back and the
  * store has dropped the parts. */
 void dif_upload_stop(struct dif_upload *u);
+
+/* delivery_check.c: ends the check that nobody waits for, or that no answer comes to. */
+void dif_delivery_look_at_check(struct dif_delivery *d);
+void dif_delivery_check_fini(struct dif_delivery *d);
 
 /* delivery_purge.c. Each may stop the delivery, and may keep it busy until it is durable; nothing
  * happens where there is no CDN. A dry run counts. */

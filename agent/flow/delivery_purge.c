@@ -180,6 +180,6 @@ void dif_delivery_purge(struct dif_delivery *d)
 	if (d->purge.err.cls != DIF_OK) {
 		dif_delivery_stop(d, FAILED, &d->purge.err);
 	} else {
-		dif_delivery_go(d, last ? DONE : REMOVING);
+		dif_delivery_go(d, last ? DONE : CHECKING);
 	}
 }

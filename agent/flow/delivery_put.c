@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "flow/delivery_private.h"
@@ -498,6 +499,7 @@ static void all_put(struct dif_delivery *d)
 		                   d->to->config->name, d->put.newer);
 		return;
 	}
+	d->put_at = dif_wall_ms();
 	dif_delivery_release_purge(d);
 	dif_delivery_go(d, VERIFYING);
 }

@@ -37,7 +37,7 @@ static struct scene *new_scene(void)
 	for (uint32_t i = 0; i < DESTINATIONS; i++) {
 		s->w->to[i].cdns = names[i];
 		s->w->to[i].ncdns = 1;
-		s->w->to[i].public_url = i == 0 ? "https://eu.example/" : "https://us.example/p/";
+		s->w->to[i].public_url = i == 0 ? "http://127.0.0.1:1/" : "http://127.0.0.1:1/p/";
 		s->cdn[i] = calloc(1, sizeof *s->cdn[i]);
 		assert_non_null(s->cdn[i]);
 		mem_open(s->cdn[i], s->w->setup.engine, names[i][0]);
