@@ -66,7 +66,23 @@ static void check_text(struct dif_op *op, const struct dif_reply *r)
 	t = host->text(op);
 	host->add(t, "%s", long_text);
 	assert_int_equal(host->end(t).n, 599);
+	t = host->text(op);
+	host->add(t, "%s|%.*s|%s", "a", 598, long_text, "b");
+	assert_int_equal(host->end(t).n, 602);
+	assert_int_equal(strlen(host->end(t).p), 602);
+	assert_string_equal((const char *)host->end(t).p + 599, "x|b");
 	assert_string_equal(host->fmt(op, "%s-%d", "a", 7), "a-7");
+	assert_string_equal(host->fmt(op, "%s", ""), "");
+	assert_string_equal(host->fmt(op, "<%.*s>%s", 2, "abc", "d"), "<ab>d");
+	assert_string_equal(host->fmt(op, "<%.*s>", -1, "abc"), "<abc>");
+	assert_string_equal(host->fmt(op, "<%.*s>", 0, "abc"), "<>");
+	assert_string_equal(host->fmt(op, "%s %3s|%.2s|%%|%c", "a", "b", "cde", 'f'),
+	                    "a   b|cd|%|f");
+	for (int n = 508; n < 518; n++) { /* short texts are made elsewhere */
+		const char *s = host->fmt(op, "%.*s%s", n - 1, long_text, "y");
+		assert_int_equal(strlen(s), n);
+		assert_int_equal(s[n - 1], 'y');
+	}
 	assert_string_equal(host->enc(op, DIF_QUERY, "a/b", 3), "a%2Fb");
 	assert_string_equal(host->dec(op, DIF_BASE64, "aGk=").p, "hi");
 	assert_null(host->dec(op, DIF_BASE64, "a").p);
