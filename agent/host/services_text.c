@@ -51,6 +51,7 @@ static int join(char *to, size_t cap, const char *fmt, va_list ap)
 	return n <= INT_MAX ? (int)n : -1;
 }
 
+DIF_PRINTF(3, 0)
 static int vprint(char *to, size_t cap, const char *fmt, va_list ap)
 {
 	va_list again;
