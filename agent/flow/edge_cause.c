@@ -166,7 +166,11 @@ static bool is_page(struct dif_bytes b)
 
 static bool by_kind(const struct pair *p, struct edge_cause *to)
 {
-	if (begins(p->got, "\x1f\x8b", 2) && !begins(p->want, "\x1f\x8b", 2)) {
+	bool packed = begins(p->got, "\x1f\x8b", 2), should = begins(p->want, "\x1f\x8b", 2);
+	if (should && !packed && p->got.n > 0) {
+		set(to, "unpacked on the way",
+		    "a server that takes names such as *.gz for a content encoding");
+	} else if (packed && !should) {
 		set(to, "still compressed",
 		    "compression at the edge of what is stored compressed, or a lost "
 		    "Content-Encoding header");

@@ -68,6 +68,7 @@ TEST(each_kind_of_change_is_told_with_its_offset_and_feature)
 		{JSON, PAGE, 0, "the entry page in its place", "index.html"},
 		{JSON, "<html><h1>Checking your browser</h1>", 0, "another page in its place",
 	         "challenge"},
+		{"\x1f\x8b\x08zzz", JSON, 0, "unpacked on the way", "*.gz"},
 		{JSON, "\x1f\x8b\x08zzz", 0, "still compressed", "compression"},
 		{"\x89PNG\r\nlarge", "RIFF....WEBPsmall", 0, "image recompressed", "Polish"},
 		{"\xff\xd8\xff"
