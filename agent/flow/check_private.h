@@ -162,8 +162,6 @@ void check_protection(struct subject *s);
 /* A plain GET; the policy stays until cb. */
 void check_get(struct subject *s, const char *url, const struct dif_http_policy *policy,
                void (*cb)(void *data, const struct dif_http_response *r));
-/* Readers are sent to the store itself, not to something before it. */
-bool check_is_store(const struct subject *s);
 
 /* check_kinds.c */
 void check_kinds(struct subject *s);

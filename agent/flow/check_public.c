@@ -89,7 +89,7 @@ void check_public_list(struct subject *s)
 static void tell_get(struct subject *s, int status)
 {
 	static const char question[] = "public get";
-	bool open = status < 300, meant = check_is_store(s);
+	bool open = status < 300, meant = dif_destination_is_store(s->d);
 	bool is_private = s->d->config->is_private;
 	if (open && is_private) {
 		check_tell(s, question, DIF_NO_GO,

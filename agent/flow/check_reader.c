@@ -24,22 +24,6 @@ static void authority_of(const char *url, const char **p, size_t *n)
 	*n = strcspn(*p, "/?#");
 }
 
-bool check_is_store(const struct subject *s)
-{
-	const char *url = s->d->config->public_url, *p = NULL;
-	size_t n = 0;
-	if (url == NULL) {
-		return false;
-	}
-	authority_of(url, &p, &n);
-	for (const char *const *h = dif_instance_caps(s->i)->hosts; *h != NULL; h++) {
-		if (strlen(*h) == n && strncmp(*h, p, n) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 void check_get(struct subject *s, const char *url, const struct dif_http_policy *policy,
                void (*cb)(void *data, const struct dif_http_response *r))
 {
@@ -213,8 +197,6 @@ static void on_site(void *data, const struct dif_http_response *r)
 	check_next(s);
 }
 
-/* Whose certificates are believed: those of its own ca_file, else the store's where it is the
- * store that serves, else the system's. */
 void check_site(struct subject *s)
 {
 	const struct dif_destination_config *d = s->d->config;
@@ -235,9 +217,6 @@ void check_site(struct subject *s)
 	s->policy = (struct dif_http_policy){.hosts = s->hosts,
 	                                     .ca_file = d->ca_file,
 	                                     .private_network = true}; /* the operator's words */
-	if (d->ca_file == NULL && check_is_store(s)) {
-		s->policy.ca_file = dif_instance_policy(s->i)->ca_file;
-	}
 	check_get(s, d->public_url, &s->policy, on_site);
 }
 
@@ -344,7 +323,7 @@ void check_rand(struct subject *s)
 static void tell_cdn(struct subject *s)
 {
 	static const char question[] = "cdn";
-	if (check_is_store(s)) {
+	if (dif_destination_is_store(s->d)) {
 		check_tell(s, question, DIF_WARNING,
 		           "public_url is the store itself; put a CDN before it and name its "
 		           "address");

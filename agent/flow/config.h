@@ -1,5 +1,5 @@
 /* config - difusor.ini and the plug-in folder's *.ini as one checked value. Rows of options as in
- * plug-ins: help, manual and errors come from them. Immutable after load. */
+ * plug-ins: help, manual and errors come from them. Immutable after load and setup. */
 #ifndef DIF_FLOW_CONFIG_H
 #define DIF_FLOW_CONFIG_H
 
@@ -87,8 +87,10 @@ struct dif_destination_config {
 	uint32_t is_private; /* private = yes: readers must not get in, and no route leads there */
 	const char *prefix;  /* "" or "a/b/": keys below it are ours */
 	const char *public_url; /* with a slash at its end; NULL: none */
-	const char *ca_file;    /* whose certificates public_url may show; NULL: see check */
-	const char *deep_link;  /* below public_url, without a slash before it; NULL: not checked */
+	/* Whose certificates public_url may show. NULL: the system's; but flow/setup puts the store's in
+	 * where it is the store that serves. */
+	const char *ca_file;
+	const char *deep_link; /* below public_url, without a slash before it; NULL: not checked */
 	const char *ddos_l34, *ddos_l7; /* what protects public_url, in words; NULL: not named */
 	int64_t grace, barrier;         /* ms */
 	uint32_t adopt;                 /* may take over foreign keys */

@@ -86,6 +86,20 @@ static void on_row(void *data, const struct dif_held *h)
 	dif_destination_keep(data, h);
 }
 
+bool dif_destination_is_store(const struct dif_destination *d)
+{
+	const char *url = d->config->public_url;
+	const char *at = url != NULL ? strstr(url, "://") : NULL;
+	at = at != NULL ? at + 3 : url;
+	size_t n = at != NULL ? strcspn(at, "/?#") : 0;
+	for (const char *const *h = dif_instance_caps(d->store)->hosts; n > 0 && *h != NULL; h++) {
+		if (strlen(*h) == n && strncmp(*h, at, n) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void dif_destination_load(struct dif_destination *d, struct dif_state *state)
 {
 	if (d->waiting.next == NULL) {

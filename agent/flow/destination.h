@@ -52,6 +52,8 @@ struct dif_destination {
 void dif_destination_init(struct dif_destination *d, const struct dif_destination_config *config,
                           struct dif_instance *store);
 void dif_destination_fini(struct dif_destination *d); /* also of a zeroed one */
+/* public_url is an address of the store itself, not of something before it. */
+bool dif_destination_is_store(const struct dif_destination *d);
 /* Loads what the state knows, the first time; state NULL: nothing is known. */
 void dif_destination_load(struct dif_destination *d, struct dif_state *state);
 /* Doubt after a delivery that did not end whole: every key that its cut wants otherwise than we

@@ -213,8 +213,12 @@ static uint32_t cdn_of(const struct dif_setup *s, const char *name)
 
 void dif_setup_place(struct dif_setup *s, uint32_t i)
 {
-	const struct dif_destination_config *d = &s->config->destinations[i];
-	dif_destination_init(&s->destinations[i], d, dif_setup_store(s, d->store));
+	struct dif_destination_config *d = &s->config->destinations[i];
+	struct dif_instance *store = dif_setup_store(s, d->store);
+	dif_destination_init(&s->destinations[i], d, store);
+	if (d->ca_file == NULL && dif_destination_is_store(&s->destinations[i])) {
+		d->ca_file = dif_instance_policy(store)->ca_file;
+	}
 	for (uint32_t k = 0; k < d->ncdns; k++) {
 		uint32_t at = cdn_of(s, d->cdns[k]);
 		s->destinations[i].cdns[k] = s->cdns[at];
