@@ -87,8 +87,8 @@ struct dif_destination_config {
 	uint32_t is_private; /* private = yes: readers must not get in, and no route leads there */
 	const char *prefix;  /* "" or "a/b/": keys below it are ours */
 	const char *public_url; /* with a slash at its end; NULL: none */
-	/* Whose certificates public_url may show. NULL: the system's; but flow/setup puts the store's in
-	 * where it is the store that serves. */
+	/* Whose certificates public_url may show. NULL: the system's; but flow/setup puts the
+	 * store's in where it is the store that serves. */
 	const char *ca_file;
 	const char *deep_link; /* below public_url, without a slash before it; NULL: not checked */
 	const char *ddos_l34, *ddos_l7; /* what protects public_url, in words; NULL: not named */
