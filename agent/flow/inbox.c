@@ -259,12 +259,14 @@ bool dif_inbox_answer(const char *state, const struct dif_inbox_job *job,
 	}
 	struct dif_arena a;
 	dif_arena_init(&a, INI_TEXT_MAX, false);
-	struct dif_buf text;
-	dif_buf_init(&text, INI_TEXT_MAX);
-	dif_buf_fmt(&text, "[result]\nexit = %d\ntext = %s\n", result->exit,
-	            one_line(&a, result->text));
-	bool ok = job->left_ms != 0 ||
-	          write_file(dir, &text, dif_arena_fmt(&a, "%s.result", job->id), err);
+	bool ok = true;
+	if (job->left_ms == 0) {
+		struct dif_buf text;
+		dif_buf_init(&text, INI_TEXT_MAX);
+		dif_buf_fmt(&text, "[result]\nexit = %d\ntext = %s\n", result->exit,
+		            one_line(&a, result->text));
+		ok = write_file(dir, &text, dif_arena_fmt(&a, "%s.result", job->id), err);
+	}
 	if (ok) { /* the job goes last: a lost answer would leave somebody waiting */
 		unlinkat(dir, dif_arena_fmt(&a, "%s.job", job->id), 0);
 		unlinkat(dir, dif_arena_fmt(&a, "%s.zip", job->id), 0);
