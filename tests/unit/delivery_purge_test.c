@@ -276,7 +276,7 @@ TEST(what_is_mended_is_purged_again)
 	assert_int_equal(world_exit(s->w, c, 1), DIF_EXIT_OK);
 	check_text(s->w->store[0], "index.html", INDEX("two"));
 	const struct mem_cdn *x = s->cdn[0]->cdn;
-	assert_true(mem_cdn_count(x, DIF_PURGE_URLS, "/index.html") >= 2);
+	assert_true(mem_cdn_count(x, DIF_PURGE_URLS, "/index.html") >= 3); /* it went before */
 	assert_int_equal(owed(s, 0), 0);
 	cut_free(c);
 	free_scene(s);

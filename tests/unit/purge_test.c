@@ -286,6 +286,21 @@ TEST(a_refused_purge_is_repeated_with_its_mark)
 	free_scene(s);
 }
 
+TEST(what_is_owed_again_is_no_repeat)
+{
+	UNUSED_STATE;
+	struct scene *s = new_scene(1);
+	const struct mem_cdn *c = s->cdn[0]->cdn;
+	for (uint32_t i = 0; i < 2; i++) { /* a repair of the same cut */
+		owe(s, CUT_A, "a.json", DIF_DATA);
+		dif_purger_release(s->p);
+		wait_done(s);
+	}
+	assert_int_equal(c->ncalls, 2);
+	assert_string_not_equal(c->calls[0].idem, c->calls[1].idem);
+	free_scene(s);
+}
+
 TEST(a_purge_that_the_cdn_lost_is_made_anew)
 {
 	UNUSED_STATE;
@@ -554,6 +569,7 @@ int main(void)
 		T(wide_purges_in_flight_are_bounded),
 		T(addresses_per_second_are_bounded),
 		T(a_refused_purge_is_repeated_with_its_mark),
+		T(what_is_owed_again_is_no_repeat),
 		T(a_purge_that_the_cdn_lost_is_made_anew),
 		T(a_ticket_that_never_settles_is_given_up_in_time),
 		T(one_bad_item_does_not_keep_the_others),
