@@ -73,8 +73,8 @@ static bool print_section(const struct dif_args *args)
 	if (r.rows == NULL) {
 		return false;
 	}
-	bool is_agent = strcmp(args->words[0], "agent") == 0;
-	snprintf(head, sizeof head, "[%s%s]", args->words[0], is_agent ? "" : " NAME");
+	snprintf(head, sizeof head, "[%s%s]", args->words[0],
+	         dif_config_is_single(args->words[0]) ? "" : " NAME");
 	print(args, head, &r, 1);
 	return true;
 }
@@ -168,7 +168,8 @@ const struct dif_verb_row dif_verb_options = {
 	.max_words = 1,
 	.what = "prints the options of a plug-in, or of a section",
 	.text = "PLUGIN is a name from 'difusor plugins', the file of one, or agent, source,\n"
-		"store, destination or class for the sections of the configuration.",
+		"store, destination, class, cdn, steering, lease, health or failover for the\n"
+		"sections of the configuration.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

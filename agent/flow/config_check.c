@@ -31,11 +31,10 @@ static bool check_name(const struct dif_config *c, const struct dif_ini_entry *e
 	return true;
 }
 
-/* There is one of it, so it has no name. */
-static bool is_single(const char *section)
+bool dif_config_is_single(const char *kind)
 {
-	return strcmp(section, "agent") == 0 || strcmp(section, "health") == 0 ||
-	       strcmp(section, "failover") == 0;
+	return strcmp(kind, "agent") == 0 || strcmp(kind, "health") == 0 ||
+	       strcmp(kind, "failover") == 0;
 }
 
 static bool check_section(const struct dif_config *c, const struct dif_ini_entry *e,
@@ -43,7 +42,7 @@ static bool check_section(const struct dif_config *c, const struct dif_ini_entry
 {
 	size_t n = strcspn(e->section, " ");
 	const char *name = e->section + n + (e->section[n] == ' ');
-	if (is_single(e->section)) {
+	if (dif_config_is_single(e->section)) {
 		return strcmp(e->file, c->file) == 0 ||
 		       dif_config_refuse(c, e->section, NULL, err, "section [%s] belongs into '%s'",
 		                         e->section, c->file);
@@ -54,7 +53,7 @@ static bool check_section(const struct dif_config *c, const struct dif_ini_entry
 		kind[n] = '\0';
 	}
 	uint32_t rows = 0;
-	if (is_single(kind) || dif_config_rows(kind, &rows) == NULL) {
+	if (dif_config_is_single(kind) || dif_config_rows(kind, &rows) == NULL) {
 		return dif_config_refuse(c, e->section, NULL, err,
 		                         "unknown section [%.100s]; known are [agent], [source "
 		                         "NAME], [store NAME], [cdn NAME], [destination NAME], "
