@@ -115,10 +115,13 @@ static bool judge_failure(struct dif_health *h, int64_t now)
 	const struct dif_health_config *r = h->rules;
 	char text[DIF_HEALTH_TEXT] = "";
 	if (h->verdict == DIF_HEALTH_DOWN) {
-		if (!h->half_open) {
+		if (!h->half_open && h->wrong != 2) {
 			return false;
 		}
-		snprintf(text, sizeof text, "failed again on its way back: %.200s", h->failure);
+		snprintf(text, sizeof text,
+		         h->wrong == 2 ? "wrong bytes, twice: %.200s"
+		                       : "failed again on its way back: %.200s",
+		         h->failure);
 	} else if (h->wrong >= 2) {
 		snprintf(text, sizeof text, "wrong bytes, twice: %.200s", h->failure);
 	} else if (h->failed >= r->fall && now - h->failed_at >= r->fall_time) {

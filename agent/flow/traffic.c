@@ -134,12 +134,19 @@ static void look_at_deliveries(struct dif_traffic *t, uint32_t i)
 	o->look_at = o->looked + pace(t, i);
 }
 
+/* It came while others have readers already, and has not been brought a whole cut yet. */
+static bool is_new(const struct dif_traffic *t, uint32_t i)
+{
+	return t->view.failover.known && !t->view.share[i].was_in &&
+	       !t->s->destinations[i].last_whole && t->all[i].health.verdict == DIF_HEALTH_UNKNOWN;
+}
+
 static void look_at(struct dif_traffic *t, uint32_t i)
 {
 	struct one *o = &t->all[i];
 	int64_t now = dif_steady_ms();
 	if (o->looking || now < o->look_at || t->wanted.order.sha256[0] == '\0' ||
-	    t->s->config->destinations[i].is_private || o->left) {
+	    t->s->config->destinations[i].is_private || o->left || is_new(t, i)) {
 		return;
 	}
 	o->looked = now;
@@ -225,7 +232,8 @@ static void steer(struct dif_traffic *t)
 	const struct dif_config *c = t->s->config;
 	uint32_t n = 0;
 	dif_arena_init(&a, ARENA_MAX, false);
-	struct dif_steering_target *to = dif_arena_alloc(&a, (c->ndestinations + 1) * sizeof *to);
+	struct dif_steering_target *to =
+		dif_arena_alloc(&a, (c->ndestinations + DIF_TRAFFIC_RETIRED) * sizeof *to);
 	for (uint32_t i = 0; to != NULL && i < c->ndestinations; i++) {
 		const struct dif_failover_input *in = &t->view.in[i];
 		const char *value = dif_steering_value(&a, &c->destinations[i]);
@@ -238,6 +246,11 @@ static void steer(struct dif_traffic *t)
 			                                                 (in->gone && weight == 0)};
 		}
 	}
+	for (uint32_t i = 0; to != NULL && i < t->view.nretired; i++) {
+		to[n++] = (struct dif_steering_target){.name = t->view.retired[i].name,
+		                                       .value = t->view.retired[i].value,
+		                                       .hidden = true};
+	}
 	for (uint32_t i = 0; to != NULL && !a.failed && i < c->nsteerings; i++) {
 		dif_steering_want(t->steerings[i], to, n);
 	}
@@ -247,14 +260,17 @@ static void steer(struct dif_traffic *t)
 static void on_steering(void *data, struct dif_steering *s)
 {
 	struct dif_traffic *t = data;
+	bool all = true;
 	for (uint32_t i = 0; i < t->s->config->nsteerings; i++) {
 		struct dif_traffic_steering *v = &t->view.steerings[i];
+		all = all && dif_steering_status(t->steerings[i])->stands;
 		if (t->steerings[i] == s) {
 			v->status = *dif_steering_status(s);
 			snprintf(v->error, sizeof v->error, "%.*s", DIF_STEERING_TEXT - 1,
 			         v->status.err.cls != DIF_OK ? v->status.err.text : "");
 		}
 	}
+	t->view.nretired = all ? 0 : t->view.nretired; /* they stand nowhere any more */
 	t->news = true;
 }
 

@@ -32,6 +32,7 @@ bool dif_traffic_view_init(struct dif_arena *a, const struct dif_config *c,
 	v->in = dif_arena_alloc(a, room(c) * sizeof *v->in);
 	v->share = dif_arena_alloc(a, room(c) * sizeof *v->share);
 	v->reason = dif_arena_alloc(a, room(c) * sizeof *v->reason);
+	v->retired = dif_arena_alloc(a, DIF_TRAFFIC_RETIRED * sizeof *v->retired);
 	v->steerings = dif_arena_alloc(a, (c->nsteerings + 1) * sizeof *v->steerings);
 	if (a->failed) {
 		return false;
@@ -109,12 +110,15 @@ static void write_order(struct dif_json *j, const char *key, const struct dif_or
 	dif_json_close(j, '}');
 }
 
-static void write_destination(struct dif_json *j, const struct dif_traffic_view *v, uint32_t i)
+static void write_destination(struct dif_arena *a, struct dif_json *j,
+                              const struct dif_traffic_view *v, uint32_t i)
 {
 	const struct dif_failover_input *in = &v->in[i];
 	const struct dif_failover_share *s = &v->share[i];
 	dif_json_open(j, NULL, '{');
 	dif_json_str(j, "name", in->name);
+	const char *value = dif_steering_value(a, &v->config->destinations[i]);
+	dif_json_str(j, "value", value != NULL ? value : "");
 	dif_json_str(j, "verdict", dif_health_name(in->verdict));
 	dif_json_bool(j, "stale", in->is_stale);
 	dif_json_str(j, "reason", in->reason);
@@ -165,8 +169,10 @@ static void write_failover(struct dif_json *j, const struct dif_traffic_view *v)
 
 bool dif_traffic_view_write(const struct dif_traffic_view *v, struct dif_state *state)
 {
+	struct dif_arena a;
 	struct dif_buf out;
 	struct dif_json j;
+	dif_arena_init(&a, TEXT_MAX, false);
 	dif_buf_init(&out, TEXT_MAX);
 	dif_json_begin(&j, &out);
 	dif_json_open(&j, NULL, '{');
@@ -177,7 +183,15 @@ bool dif_traffic_view_write(const struct dif_traffic_view *v, struct dif_state *
 	dif_json_int(&j, "kept", dif_wall_ms());
 	dif_json_open(&j, "destinations", '[');
 	for (uint32_t i = 0; i < v->config->ndestinations; i++) {
-		write_destination(&j, v, i);
+		write_destination(&a, &j, v, i);
+	}
+	dif_json_close(&j, ']');
+	dif_json_open(&j, "retired", '[');
+	for (uint32_t i = 0; i < v->nretired; i++) {
+		dif_json_open(&j, NULL, '{');
+		dif_json_str(&j, "name", v->retired[i].name);
+		dif_json_str(&j, "value", v->retired[i].value);
+		dif_json_close(&j, '}');
 	}
 	dif_json_close(&j, ']');
 	dif_json_open(&j, "steerings", '[');
@@ -186,8 +200,10 @@ bool dif_traffic_view_write(const struct dif_traffic_view *v, struct dif_state *
 	}
 	dif_json_close(&j, ']');
 	dif_json_close(&j, '}');
-	bool ok = !out.failed && dif_state_put_fact(state, SCOPE, NAME, dif_buf_str(&out));
+	bool ok = !out.failed && !a.failed &&
+	          dif_state_put_fact(state, SCOPE, NAME, dif_buf_str(&out));
 	dif_buf_fini(&out);
+	dif_arena_fini(&a);
 	return ok;
 }
 
@@ -229,9 +245,36 @@ static void read_order(struct dif_order *to, const struct dif_node *n, const cha
 	snprintf(to->sha256, sizeof to->sha256, "%s", text(o, "sha256"));
 }
 
-static void read_destination(struct dif_traffic_view *v, const struct dif_node *n)
+static void retire(struct dif_traffic_view *v, const struct dif_node *n)
+{
+	const char *name = text(n, "name"), *value = text(n, "value");
+	struct dif_traffic_retired *r = &v->retired[v->nretired];
+	if (v->nretired < DIF_TRAFFIC_RETIRED && *value != '\0' && strlen(name) < sizeof r->name &&
+	    strlen(value) < sizeof r->value) {
+		snprintf(r->name, sizeof r->name, "%s", name);
+		snprintf(r->value, sizeof r->value, "%s", value);
+		v->nretired++;
+	}
+}
+
+/* It is not configured any more, or leads elsewhere now. */
+static bool is_retired(struct dif_arena *a, const struct dif_traffic_view *v, uint32_t i,
+                       const struct dif_node *n)
+{
+	const char *kept = text(n, "value");
+	const char *value = i < v->config->ndestinations
+	                            ? dif_steering_value(a, &v->config->destinations[i])
+	                            : NULL;
+	return *kept != '\0' && (value == NULL || strcmp(value, kept) != 0);
+}
+
+static void read_destination(struct dif_arena *a, struct dif_traffic_view *v,
+                             const struct dif_node *n)
 {
 	uint32_t i = dif_traffic_view_find(v, text(n, "name"));
+	if (is_retired(a, v, i, n)) {
+		retire(v, n);
+	}
 	if (i == v->config->ndestinations) {
 		return;
 	}
@@ -319,6 +362,7 @@ void dif_traffic_view_read(struct dif_traffic_view *v, struct dif_state *state)
 			     : NULL;
 	const struct dif_node *all = n != NULL ? dif_tree_get(n, "destinations") : NULL;
 	const struct dif_node *steerings = n != NULL ? dif_tree_get(n, "steerings") : NULL;
+	const struct dif_node *retired = n != NULL ? dif_tree_get(n, "retired") : NULL;
 	if (n != NULL) {
 		read_failover(v, n);
 		v->sight = (enum dif_sight)(number(n, "sight") % (DIF_SIGHT_BLIND + 1));
@@ -327,7 +371,10 @@ void dif_traffic_view_read(struct dif_traffic_view *v, struct dif_state *state)
 		v->kept = number(n, "kept");
 	}
 	for (const struct dif_node *d = NULL; (d = dif_tree_next(all, "", d)) != NULL;) {
-		read_destination(v, d);
+		read_destination(&a, v, d);
+	}
+	for (const struct dif_node *r = NULL; (r = dif_tree_next(retired, "", r)) != NULL;) {
+		retire(v, r);
 	}
 	for (const struct dif_node *s = NULL; (s = dif_tree_next(steerings, "", s)) != NULL;) {
 		read_steering(v, s);

@@ -18,6 +18,12 @@ struct dif_traffic_steering {
 	char error[DIF_STEERING_TEXT]; /* "": the last attempt was good */
 };
 
+/* What the record may still lead to, though no configuration says so any more. */
+#define DIF_TRAFFIC_RETIRED 64
+struct dif_traffic_retired {
+	char name[72], value[256];
+};
+
 struct dif_traffic_view {
 	const struct dif_config *config;
 	/* By the index of config->destinations, with its room. */
@@ -30,7 +36,9 @@ struct dif_traffic_view {
 	uint32_t moves_left;
 	char why[DIF_FAILOVER_TEXT];
 	struct dif_traffic_steering *steerings; /* by the index of config->steerings */
-	int64_t kept;                           /* wall ms: when it was written; 0: never */
+	struct dif_traffic_retired *retired;    /* until all steerings stand without them */
+	uint32_t nretired;
+	int64_t kept; /* wall ms: when it was written; 0: never */
 };
 
 /* Memory is a's. False: out of memory. */

@@ -160,6 +160,18 @@ TEST(wrong_bytes_are_confirmed_by_one_more_look)
 	assert_non_null(strstr(h.reason, "wrong bytes, twice: altered"));
 }
 
+TEST(that_it_is_wrong_is_said_of_one_that_is_down_too)
+{
+	UNUSED_STATE;
+	rise();
+	bad(13, 1000);
+	look(DIF_SEEN_WRONG, 0, 1000);
+	assert_non_null(strstr(h.reason, "looks in a row failed"));
+	assert_true(look(DIF_SEEN_WRONG, 0, 1000));
+	assert_non_null(strstr(h.reason, "wrong bytes, twice"));
+	assert_false(look(DIF_SEEN_WRONG, 0, 1000));
+}
+
 TEST(every_second_look_failing_is_down_too)
 {
 	UNUSED_STATE;
@@ -261,6 +273,7 @@ int main(void)
 		T(two_hundred_with_an_old_cut_is_not_healthy),
 		T(a_newer_cut_than_wanted_is_fine),
 		T(wrong_bytes_are_confirmed_by_one_more_look),
+		T(that_it_is_wrong_is_said_of_one_that_is_down_too),
 		T(every_second_look_failing_is_down_too),
 		T(what_flaps_stays_out_longer_each_time),
 		T(our_own_failures_say_nothing),

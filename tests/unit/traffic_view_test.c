@@ -177,6 +177,17 @@ TEST(what_is_not_configured_any_more_is_left_out)
 	dif_traffic_view_read(&again, state);
 	is_route(&again, "none yet");
 	assert_false(again.failover.known); /* it leads nowhere: begun anew */
+	/* the record may still lead there */
+	assert_int_equal(again.nretired, 1);
+	assert_string_equal(again.retired[0].name, "us");
+	assert_string_equal(again.retired[0].value, "us");
+	assert_true(dif_traffic_view_write(&again, state));
+	destinations[0].target = "elsewhere";
+	assert_true(dif_traffic_view_init(&arena, &config, &again));
+	dif_traffic_view_read(&again, state);
+	assert_int_equal(again.nretired, 2);
+	assert_string_equal(again.retired[0].value, "eu");
+	assert_string_equal(again.retired[1].value, "us");
 }
 
 TEST(nothing_kept_and_nonsense_leave_it_as_it_is)
