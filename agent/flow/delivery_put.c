@@ -461,8 +461,14 @@ static bool has_room(const struct dif_delivery *d)
 {
 	uint32_t width = dif_pressure_width(dif_instance_pressure(d->to->store));
 	uint64_t most = (uint64_t)width * BYTES_EACH;
-	return !d->stopping && d->put.nslots < width + AHEAD &&
-	       (d->put.bytes == 0 || d->put.bytes < most);
+	if (d->stopping || d->put.nslots >= width + AHEAD) {
+		return false;
+	}
+	if (d->put.bytes > 0 && d->put.bytes >= most) {
+		dif_instance_full(d->to->store);
+		return false;
+	}
+	return true;
 }
 
 static void fill_slots(struct dif_delivery *d)

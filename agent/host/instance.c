@@ -424,6 +424,11 @@ void dif_instance_limit(struct dif_instance *i, uint32_t connections)
 	}
 }
 
+void dif_instance_full(struct dif_instance *i)
+{
+	dif_pressure_full(&i->pressure);
+}
+
 const struct dif_error *dif_instance_trouble(const struct dif_instance *i)
 {
 	bool cannot_log_in = i->login.current == NULL && i->login.failures > 0;

@@ -39,6 +39,7 @@ const struct dif_pressure *dif_instance_pressure(const struct dif_instance *i);
 /* At most this many connections at once; the publication shares 256 among the destinations with
  * work. */
 void dif_instance_limit(struct dif_instance *i, uint32_t connections);
+void dif_instance_full(struct dif_instance *i); /* see dif_pressure_full */
 /* The last failure that was the peer's, cls OK: it has answered since. */
 const struct dif_error *dif_instance_trouble(const struct dif_instance *i);
 /* Since when the store is away, steady ms: its breaker is open, or nobody can log in. 0: it is

@@ -127,11 +127,16 @@ bool dif_pressure_may_start(struct dif_pressure *p, bool is_write, int64_t now, 
 	return true;
 }
 
+void dif_pressure_full(struct dif_pressure *p)
+{
+	p->full = p->in_flight;
+}
+
 void dif_pressure_started(struct dif_pressure *p, bool is_write, int64_t now)
 {
 	p->in_flight++;
 	if (p->in_flight * 2 >= dif_pressure_width(p)) {
-		p->full = p->in_flight;
+		dif_pressure_full(p);
 	}
 	if (is_write && p->rate > 0) {
 		refill(p, now);

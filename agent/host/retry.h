@@ -49,6 +49,9 @@ void dif_pressure_init(struct dif_pressure *p, uint32_t window_max, double write
 uint32_t dif_pressure_width(const struct dif_pressure *p); /* how many at once, now */
 /* May another op start now? Else *wait tells after how many ms to ask again (0: when one ends). */
 bool dif_pressure_may_start(struct dif_pressure *p, bool is_write, int64_t now, int64_t *wait);
+/* There is more to do, but for the memory that so many requests may have: the window counts as full
+ * although less is under way. */
+void dif_pressure_full(struct dif_pressure *p);
 void dif_pressure_started(struct dif_pressure *p, bool is_write, int64_t now);
 /* cls OK also for answers such as NOT_FOUND and CONFLICT. local: our own fault (EMFILE, no
  * network): does not count. */

@@ -60,6 +60,7 @@ struct dif_instance {
 	struct dif_pressure pressure;
 	struct mem_object *objects[MEM_OBJECTS]; /* in no order */
 	uint32_t nobjects, tags, limit;
+	uint32_t full; /* how often its window was said to be full */
 	struct dif_link queue;
 	uv_timer_t timer;
 	struct mem_line log[MEM_LOG];
@@ -609,6 +610,11 @@ const struct dif_caps *dif_instance_caps(const struct dif_instance *s)
 const struct dif_pressure *dif_instance_pressure(const struct dif_instance *s)
 {
 	return &s->pressure;
+}
+
+void dif_instance_full(struct dif_instance *s)
+{
+	s->full++;
 }
 
 void dif_instance_limit(struct dif_instance *s, uint32_t connections)

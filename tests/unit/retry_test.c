@@ -115,6 +115,28 @@ TEST(the_window_grows_where_more_connections_bring_more)
 	assert_int_equal(keep_busy(&p, &now, 1500, 60, 0), 20);
 }
 
+TEST(requests_that_wait_for_memory_fill_the_window)
+{
+	UNUSED_STATE;
+	struct dif_pressure p;
+	int64_t now = 0;
+	dif_pressure_init(&p, 128, 0, 0);
+	for (bool told = false; !told || now < 20000; told = now >= 10000) {
+		for (int i = 0; i < 10; i++) {
+			dif_pressure_started(&p, true, now);
+		}
+		if (told) {
+			dif_pressure_full(&p);
+		}
+		now += told && p.window > 32 ? 5 : 10;
+		for (int i = 0; i < 10; i++) {
+			dif_pressure_ended(&p, DIF_OK, false, now, 0);
+		}
+		assert_true(told || (int)p.window == 32);
+	}
+	assert_int_equal((int)p.window, 64); /* 128 brought no more */
+}
+
 TEST(the_window_stays_where_more_connections_only_wait)
 {
 	UNUSED_STATE;
@@ -359,6 +381,7 @@ int main(void)
 		cmocka_unit_test(throttling_keeps_half_as_floor_and_hears_the_peer),
 		cmocka_unit_test(the_window_bounds_what_is_in_flight),
 		cmocka_unit_test(the_window_grows_where_more_connections_bring_more),
+		cmocka_unit_test(requests_that_wait_for_memory_fill_the_window),
 		cmocka_unit_test(the_window_stays_where_more_connections_only_wait),
 		cmocka_unit_test(a_small_window_grows_by_one_for_each_success),
 		cmocka_unit_test(the_window_halves_once_per_second),

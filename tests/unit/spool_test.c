@@ -470,6 +470,7 @@ TEST(a_delivery_asks_for_no_more_bytes_than_its_requests_can_need)
 	struct dif_publication *p = world_start(w, c, 1, false);
 	world_until(w, holds_three, w->store[0]);
 	assert_true(dif_spool_peak(w->setup.spool) <= WINDOW + MIDDLE);
+	assert_true(w->store[0]->full > 0); /* more requests would get more */
 	w->store[0]->stuck = NULL;
 	mem_wake(w->store[0]);
 	world_wait(w);
