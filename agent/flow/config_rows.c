@@ -318,7 +318,7 @@ static const struct dif_option health_rows[] = {
          .max = HOUR,
          AT(stale),
          .help = "How long a destination may show an older cut than another one does before it "
-                 "counts as stale."},
+                 "counts as stale; longer by what its CDNs take to forget."},
 	{.name = "shaky",
          .def = "50",
          .type = DIF_INT,

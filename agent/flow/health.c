@@ -179,7 +179,8 @@ static bool right(struct dif_health *h, int64_t now, const struct dif_order *ord
                   const struct dif_health_wanted *wanted)
 {
 	bool current = dif_order_compare(order, &wanted->order) >= 0;
-	bool late = !current && now - wanted->since > h->rules->stale;
+	int64_t patience = h->rules->stale + h->settle;
+	bool late = !current && now - wanted->since > patience;
 	char text[DIF_HEALTH_TEXT], span[DIF_DATE_MAX];
 	h->shown = *order;
 	h->checked = now;
@@ -187,7 +188,7 @@ static bool right(struct dif_health *h, int64_t now, const struct dif_order *ord
 	note(h, false);
 	if (late) {
 		snprintf(text, sizeof text, "shows cut %.12s and not %.12s, after %s",
-		         order->sha256, wanted->order.sha256, dif_span(span, h->rules->stale));
+		         order->sha256, wanted->order.sha256, dif_span(span, patience));
 		return fall(h, now, DIF_HEALTH_DEGRADED, text);
 	}
 	if (h->good++ == 0) {

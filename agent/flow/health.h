@@ -55,6 +55,8 @@ struct dif_health_wanted {
 
 struct dif_health {
 	const struct dif_health_config *rules;
+	int64_t settle;   /* ms that its CDNs take to forget: so much longer than `stale` it may be
+	                   behind; set by the caller after init */
 	uint32_t verdict; /* enum dif_health_verdict */
 	bool is_stale;    /* degraded: it shows an older cut than it should */
 	char reason[DIF_HEALTH_TEXT];

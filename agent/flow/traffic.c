@@ -439,11 +439,23 @@ static void on_tick(uv_timer_t *timer)
 	keep(t);
 }
 
+/* A judge for a destination that nothing is known of. */
+static void begin_health(struct dif_traffic *t, uint32_t i)
+{
+	const struct dif_destination *d = &t->s->destinations[i];
+	struct dif_health *h = &t->all[i].health;
+	dif_health_init(h, &t->s->config->health, dif_steady_ms());
+	for (uint32_t k = 0; k < d->config->ncdns; k++) {
+		int64_t settle = dif_instance_caps(d->cdns[k])->settle_ms;
+		h->settle = settle > h->settle ? settle : h->settle;
+	}
+}
+
 void dif_traffic_added(struct dif_traffic *t, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = first; i < first + n; i++) {
 		dif_traffic_view_place(&t->view, i);
-		dif_health_init(&t->all[i].health, &t->s->config->health, dif_steady_ms());
+		begin_health(t, i);
 	}
 	t->news = true;
 }
@@ -468,7 +480,7 @@ static void remember(struct dif_traffic *t)
 	t->view.sight = DIF_SIGHT_NONE;
 	for (uint32_t i = 0; i < t->s->config->ndestinations; i++) {
 		struct dif_failover_input *in = &t->view.in[i];
-		dif_health_init(&t->all[i].health, &t->s->config->health, dif_steady_ms());
+		begin_health(t, i);
 		in->verdict = t->all[i].health.verdict;
 		in->is_stale = false;
 		in->shown = (struct dif_order){0};

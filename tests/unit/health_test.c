@@ -138,6 +138,19 @@ TEST(two_hundred_with_an_old_cut_is_not_healthy)
 	assert_false(look(DIF_SEEN_RIGHT, 1, 5000)); /* one line for it */
 }
 
+TEST(a_cdn_is_given_the_time_that_it_takes)
+{
+	UNUSED_STATE;
+	rise();
+	h.settle = 90000;
+	wanted = (struct dif_health_wanted){cuts[2], now};
+	good(30, 5000);
+	assert_int_equal(h.verdict, DIF_HEALTH_HEALTHY);
+	good(1, 5000);
+	assert_true(h.is_stale);
+	assert_non_null(strstr(h.reason, "after 2 min 30 s"));
+}
+
 TEST(a_newer_cut_than_wanted_is_fine)
 {
 	UNUSED_STATE;
@@ -271,6 +284,7 @@ int main(void)
 		T(up_again_needs_six_in_a_row_over_a_minute),
 		T(what_comes_back_must_show_the_current_cut),
 		T(two_hundred_with_an_old_cut_is_not_healthy),
+		T(a_cdn_is_given_the_time_that_it_takes),
 		T(a_newer_cut_than_wanted_is_fine),
 		T(wrong_bytes_are_confirmed_by_one_more_look),
 		T(that_it_is_wrong_is_said_of_one_that_is_down_too),
