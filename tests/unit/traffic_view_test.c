@@ -196,10 +196,11 @@ TEST(nothing_kept_and_nonsense_leave_it_as_it_is)
 	dif_traffic_view_read(&view, NULL);
 	dif_traffic_view_read(&view, state);
 	assert_int_equal(view.kept, 0);
-	static const char *const bad[] = {
-		"", "[]", "{\"destinations\":[3,{\"name\":7}],\"moves\":[-1,\"x\"]}",
+	static const char beyond[] =
 		"{\"known\":true,\"pinned\":\"nobody\",\"destinations\":[{\"name\":\"eu\","
-		"\"percent\":4000000000,\"verdict\":\"x\"},{\"name\":\"lab\",\"percent\":50}]}"};
+		"\"percent\":4000000000,\"verdict\":\"x\"},{\"name\":\"lab\",\"percent\":50}]}";
+	static const char *const bad[] = {
+		"", "[]", "{\"destinations\":[3,{\"name\":7}],\"moves\":[-1,\"x\"]}", beyond};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		assert_true(dif_state_put_fact(state, "traffic", "view", bad[i]));
 		assert_true(dif_traffic_view_init(&arena, &config, &view));
