@@ -129,7 +129,7 @@ const char *check_remedy(const struct dif_error *err)
 
 void check_tell_tls(struct subject *s, const char *question, const char *tls, int64_t cert_ends)
 {
-	char date[DIF_DATE_MAX];
+	char date[DIF_DATE_MAX], span[DIF_DATE_MAX];
 	if (tls == NULL) {
 		check_tell(s, question, DIF_WARNING,
 		           "plain HTTP: nothing proves who answers; use https where it leaves this "
@@ -144,8 +144,9 @@ void check_tell_tls(struct subject *s, const char *question, const char *tls, in
 	enum dif_verdict v = days < CERT_STOP_DAYS   ? DIF_NO_GO
 	                     : days < CERT_WARN_DAYS ? DIF_WARNING
 	                                             : DIF_GO;
-	check_tell(s, question, v, "%s, the certificate ends in %lld days (%.10s)%s", tls,
-	           (long long)days, dif_date(date, DIF_DATE_ISO, cert_ends),
+	check_tell(s, question, v, "%s, the certificate ends in %s (%.10s)%s", tls,
+	           dif_count(span, days > 0 ? (uint64_t)days : 0, "day"),
+	           dif_date(date, DIF_DATE_ISO, cert_ends),
 	           days < CERT_HASTE_DAYS  ? "; have it renewed today"
 	           : days < CERT_WARN_DAYS ? "; have it renewed"
 	                                   : "");
