@@ -9,7 +9,7 @@
 #include "world.h"
 
 #define FILES 5
-#define LARGE (6u << 20) /* beyond what is kept to look at */
+#define LARGE (9u << 19) /* beyond what is kept to look at */
 
 enum lie {
 	HONEST,
@@ -52,7 +52,7 @@ static char large[2][LARGE + 1]; /* of the old cut, of the new one */
 static struct {
 	struct dif_edge_report r;
 	struct dif_edge_finding f[16];
-	char text[16][512], path[16][64], cause[16][64], feature[16][128];
+	char path[16][64], feature[16][128];
 } got;
 
 static struct {
@@ -61,6 +61,18 @@ static struct {
 	char cut[65];
 	uint32_t n;
 } one;
+
+/* large.csv of the cuts to come has so many bytes. */
+static void make_large(size_t n)
+{
+	for (int c = 0; c < 2; c++) {
+		for (uint32_t i = 0; i < n; i++) {
+			large[c][i] = (char)('0' + (i * 2654435761u >> 28) % 10);
+		}
+		large[c][n / 2] = (char)('a' + c);
+		large[c][n] = '\0';
+	}
+}
 
 /* --- the CDN --- */
 
@@ -130,7 +142,7 @@ static void send_body(struct edge_world *e, void *conn, const struct peer_reques
 
 static char *lie_about(struct edge_world *e, const char *path, const char *text, size_t *n)
 {
-	size_t room = *n + (4u << 20);
+	size_t room = *n + (e->lie == BOMB || e->lie == ENDLESS ? 4u << 20 : 1024);
 	char *body = calloc(1, room);
 	memcpy(body, text, *n);
 	if (e->lie == SCRIPT && type_of(path)[5] == 'h') {
@@ -295,9 +307,7 @@ static void on_done(void *data, const struct dif_edge_report *r)
 	for (uint32_t i = 0; i < r->nfindings && i < DIF_LEN(got.f); i++) {
 		const struct dif_edge_finding *f = &r->findings[i];
 		got.f[i] = *f;
-		snprintf(got.text[i], sizeof got.text[i], "%s", f->text);
 		snprintf(got.path[i], sizeof got.path[i], "%s", f->path);
-		snprintf(got.cause[i], sizeof got.cause[i], "%s", f->cause ? f->cause : "");
 		snprintf(got.feature[i], sizeof got.feature[i], "%s", f->feature ? f->feature : "");
 	}
 	e->done = true;
@@ -341,6 +351,7 @@ static void run(struct edge_world *e, enum lie lie, const struct dif_edge_job *j
 TEST(what_is_as_it_should_be_is_the_same_in_both_encodings)
 {
 	UNUSED_STATE;
+	make_large(LARGE);
 	struct edge_world *e = open_world(NULL);
 	assert_int_equal(get(e, HONEST, "total.json", false), DIF_EDGE_SAME);
 	assert_null(one.a.encoding);
@@ -355,6 +366,7 @@ TEST(what_is_as_it_should_be_is_the_same_in_both_encodings)
 	assert_string_equal(one.cache, "x-cache: Hit from? edge");
 	assert_string_equal(one.text, "");
 	assert_int_equal(one.a.offset, -1);
+	make_large(1000);
 	close_world(e);
 }
 
@@ -389,6 +401,7 @@ TEST(a_cut_of_which_only_size_and_crc_are_known_is_recognized)
 TEST(altered_bytes_are_told_with_offset_and_cause)
 {
 	UNUSED_STATE;
+	make_large(LARGE);
 	struct edge_world *e = open_world(NULL);
 	assert_int_equal(get(e, BITFLIP, "total.json", true), DIF_EDGE_ALTERED);
 	assert_int_equal(one.a.offset, 20);
@@ -399,6 +412,7 @@ TEST(altered_bytes_are_told_with_offset_and_cause)
 	/* what changed is beyond what is kept: only so much is known */
 	assert_int_equal(get(e, TAIL, "large.csv", true), DIF_EDGE_ALTERED);
 	assert_int_equal(one.a.offset, 4u << 20);
+	make_large(1000);
 	close_world(e);
 }
 
@@ -496,7 +510,6 @@ TEST(a_whole_site_is_right_in_every_form)
 	assert_int_equal(got.r.checked, got.r.of);
 	assert_int_equal(got.r.verdict[DIF_EDGE_SAME], got.r.of);
 	assert_int_equal(got.r.wrong, 0);
-	assert_int_equal(got.r.nfindings, 0);
 	assert_true(got.r.first_visible > 0 && got.r.all_visible >= got.r.first_visible);
 	close_world(e);
 }
@@ -554,7 +567,6 @@ TEST(what_is_stale_is_asked_again_until_it_is_right)
 	e->left = 15; /* more than one round has */
 	run(e, OLD_AT_FIRST, &job);
 	assert_int_equal(got.r.wrong, 0);
-	assert_int_equal(got.r.nfindings, 0);
 	assert_true(got.r.round >= 2);
 	assert_int_equal(e->rounds, got.r.round - 1);
 	assert_int_equal(got.r.verdict[DIF_EDGE_SAME], got.r.of);
@@ -661,20 +673,9 @@ TEST(a_sample_has_all_of_the_front_and_five_of_the_rest_at_least)
 	close_world(e);
 }
 
-static int make_large(void **state)
-{
-	(void)state;
-	for (int c = 0; c < 2; c++) {
-		for (uint32_t i = 0; i < LARGE; i++) {
-			large[c][i] = (char)('0' + (i * 2654435761u >> 28) % 10);
-		}
-		large[c][LARGE / 2] = (char)('a' + c);
-	}
-	return 0;
-}
-
 int main(void)
 {
+	make_large(1000);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_as_it_should_be_is_the_same_in_both_encodings),
 		cmocka_unit_test(the_bytes_of_another_cut_are_stale_or_newer_and_tell_which),
@@ -696,5 +697,5 @@ int main(void)
 		cmocka_unit_test(it_can_be_stopped_at_any_time_and_is_done_once),
 		cmocka_unit_test(a_sample_has_all_of_the_front_and_five_of_the_rest_at_least),
 	};
-	return cmocka_run_group_tests_name("edge", tests, make_large, NULL);
+	return cmocka_run_group_tests_name("edge", tests, NULL, NULL);
 }
