@@ -12,6 +12,7 @@
 #define CUTS_MAX 4            /* what a destination may show is told apart among so many */
 #define RECENT_CUTS 20        /* of the state, looked through for them */
 #define OBJECT_MAX (1u << 20) /* readers' path costs money */
+#define TELLING_MAX 64        /* enough to choose from */
 #define TRIES 64              /* to find an object that fits */
 #define ARENA_MAX (64u << 10)
 #define GETS 3
@@ -49,6 +50,9 @@ struct dif_prober {
 	struct dif_manifest *cuts[CUTS_MAX]; /* newest first */
 	uint32_t ncuts;
 	struct dif_order wanted;
+	bool is_told; /* telling is of the cuts as they are */
+	const struct dif_member *telling[TELLING_MAX];
+	uint32_t ntelling;
 	struct look *looks; /* one per destination, and room */
 	uint32_t nlooks;
 	struct reference references[DIF_REFERENCES_MAX];
@@ -111,6 +115,7 @@ void dif_prober_learn(struct dif_prober *p, const char *sha256)
 	memmove(&p->cuts[at + 1], &p->cuts[at], (p->ncuts - at) * sizeof(struct dif_manifest *));
 	p->cuts[at] = m;
 	p->ncuts++;
+	p->is_told = false;
 }
 
 static void on_cut(void *data, const struct dif_cut *c)
@@ -123,6 +128,7 @@ static void on_cut(void *data, const struct dif_cut *c)
 void dif_prober_want(struct dif_prober *p, const struct dif_order *order)
 {
 	p->wanted = *order;
+	p->is_told = false;
 }
 
 /* --- what to ask for --- */
@@ -135,11 +141,11 @@ static uint32_t random_below(uint32_t n)
 }
 
 /* The newest cut before this one that is known; NULL: none. */
-static const struct dif_manifest *before(const struct look *l, const struct dif_manifest *m)
+static const struct dif_manifest *before(const struct dif_prober *p, const struct dif_manifest *m)
 {
-	for (uint32_t i = 0; i < l->ncuts; i++) {
-		if (dif_order_compare(&l->cuts[i]->order, &m->order) < 0) {
-			return l->cuts[i];
+	for (uint32_t i = 0; i < p->ncuts; i++) {
+		if (dif_order_compare(&p->cuts[i]->order, &m->order) < 0) {
+			return p->cuts[i];
 		}
 	}
 	return NULL;
@@ -159,31 +165,45 @@ static bool is_late(const struct dif_prober *p, const struct dif_member *m)
 	return phase == DIF_AGGREGATE || phase == DIF_ENTRY;
 }
 
-/* An object that this cut has otherwise than the one before; NULL: none was found. Each search
- * begins elsewhere, so that in time all of them are seen. */
-static const struct dif_member *telling(const struct look *l, const struct dif_manifest *m)
+/* The objects that this cut has otherwise than the one before, those that are put last if there are
+ * any. Found once for each cut, because all of its names are looked at. */
+static void find_telling(struct dif_prober *p, const struct dif_manifest *m)
 {
-	const struct dif_manifest *old = before(l, m);
-	const struct dif_member *any = NULL;
-	uint32_t first = random_below(m->n);
-	for (uint32_t i = 0; old != NULL && i < m->n; i++) {
+	const struct dif_manifest *old = before(p, m);
+	const struct dif_member *any[TELLING_MAX];
+	uint32_t first = random_below(m->n), nany = 0;
+	p->ntelling = 0;
+	p->is_told = true;
+	for (uint32_t i = 0; old != NULL && i < m->n && p->ntelling < TELLING_MAX; i++) {
 		const struct dif_member *one = &m->members[(first + i) % m->n];
 		if (one->size > OBJECT_MAX || !differs(one, old)) {
 			continue;
 		}
-		if (is_late(l->p, one)) {
-			return one;
+		if (is_late(p, one)) {
+			p->telling[p->ntelling++] = one;
+		} else if (nany < TELLING_MAX) {
+			any[nany++] = one;
 		}
-		any = any != NULL ? any : one;
 	}
-	return any;
+	if (p->ntelling == 0) {
+		memcpy(p->telling, any, nany * sizeof *any);
+		p->ntelling = nany;
+	}
+}
+
+static const struct dif_member *telling(struct dif_prober *p, const struct dif_manifest *m)
+{
+	if (!p->is_told) {
+		find_telling(p, m);
+	}
+	return p->ntelling > 0 ? p->telling[random_below(p->ntelling)] : NULL;
 }
 
 /* One that the cut before has too, where there is one: a destination that shows that one is behind,
  * not broken. */
-static const struct dif_member *any_object(const struct look *l, const struct dif_manifest *m)
+static const struct dif_member *any_object(const struct dif_prober *p, const struct dif_manifest *m)
 {
-	const struct dif_manifest *old = before(l, m);
+	const struct dif_manifest *old = before(p, m);
 	for (uint32_t i = 0; i < TRIES && m->n > 0; i++) {
 		const struct dif_member *one = &m->members[random_below(m->n)];
 		if (one->size <= OBJECT_MAX &&
@@ -300,9 +320,9 @@ void dif_prober_look(struct dif_prober *p, uint32_t index)
 	}
 	dif_hold(&p->barrier);
 	const struct dif_member *page = dif_manifest_find(m, "index.html");
-	const struct dif_manifest *old = before(l, m);
-	const struct dif_member *other = page != NULL && differs(page, old) ? NULL : telling(l, m);
-	const struct dif_member *chance = any_object(l, m);
+	const struct dif_manifest *old = before(p, m);
+	const struct dif_member *other = page != NULL && differs(page, old) ? NULL : telling(p, m);
+	const struct dif_member *chance = any_object(p, m);
 	ask(l, m, "", page);
 	if (other != NULL) {
 		ask(l, m, other->path, other);
