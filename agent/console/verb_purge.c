@@ -45,7 +45,7 @@ struct purging {
 	const struct dif_args *args;
 	struct dif_setup *setup;
 	struct dif_arena arena;
-	struct dif_manifest *manifest; /* of the live cut; NULL: no glob was given */
+	struct dif_manifest *manifest; /* of the live cut; NULL: it is not needed */
 	struct place *places;
 	uint32_t nplaces, waiting;
 	struct dif_purge_count *counts; /* as they were planned, DIF_CDNS_MAX for each place */
@@ -62,10 +62,17 @@ static bool is_glob(const char *word)
 	return strpbrk(word, "*?") != NULL && strstr(word, "://") == NULL;
 }
 
-static bool has_globs(const struct dif_args *args)
+static bool needs_manifest(const struct purging *u)
 {
-	for (uint32_t i = 0; i < args->nwords; i++) {
-		if (is_glob(args->words[i])) {
+	uint32_t wide = DIF_HAS(DIF_PURGE_ALL) | DIF_HAS(DIF_PURGE_PREFIXES);
+	for (uint32_t i = 0; i < u->args->nwords; i++) {
+		if (is_glob(u->args->words[i])) {
+			return true;
+		}
+	}
+	for (uint32_t i = 0; i < u->setup->config->ncdns; i++) {
+		if (u->args->value[ALL] != NULL &&
+		    (dif_instance_caps(u->setup->cdns[i])->purge_scopes & wide) == 0) {
 			return true;
 		}
 	}
@@ -183,6 +190,9 @@ static bool owe(const struct asking *a, uint32_t scope, const char *text)
 	return true;
 }
 
+static bool owe_keys(const struct asking *a, const struct keys *k);
+
+/* A CDN that knows addresses alone forgets all those of the live cut. */
 static bool owe_all(const struct asking *a)
 {
 	size_t origin = 0;
@@ -193,7 +203,10 @@ static bool owe_all(const struct asking *a)
 		return owe(a, DIF_PURGE_PREFIXES,
 		           dif_purge_base(a->p->config->public_url, &origin));
 	}
-	return cannot(a, "--all");
+	struct keys all = {0};
+	bool ok = expand(a->u, &all, "**") && owe_keys(a, &all);
+	free(all.all);
+	return ok;
 }
 
 static bool owe_prefix(const struct asking *a, const char *folder)
@@ -460,7 +473,7 @@ static int purge(struct purging *u)
 	u->tick.data = u;
 	u->until = dif_steady_ms() + u->timeout_ms;
 	uv_timer_start(&u->tick, on_tick, TICK_MS, TICK_MS);
-	if (has_globs(u->args)) {
+	if (needs_manifest(u)) {
 		(void)dif_live_start(u->setup, 0, false, on_live, u);
 	} else {
 		start(u);
