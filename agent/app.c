@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "console/cli.h"
+#include "evidence/drill.h"
 #include "flow/cut.h"
 #include "flow/dropin.h"
 #include "flow/inbox.h"
@@ -75,6 +76,7 @@ struct app {
 	struct alone *alone; /* one per destination, and room as in flow/config */
 	struct dif_dropin *dropin;
 	struct dif_traffic *traffic;
+	struct dif_drills *drills;
 	uv_timer_t tick;
 	uv_signal_t stop[2];
 	int64_t look_at;
@@ -486,6 +488,20 @@ static void on_back(void *data, uint32_t index)
 	a->look_at = dif_steady_ms();
 }
 
+/* --- drills --- */
+
+static void on_asked(void *data, const struct dif_ask *ask)
+{
+	struct app *a = data;
+	dif_drills_asked(a->drills, ask);
+}
+
+static void look_soon(void *data)
+{
+	struct app *a = data;
+	a->look_at = dif_steady_ms();
+}
+
 static void on_tick(uv_timer_t *t)
 {
 	struct app *a = t->data;
@@ -524,6 +540,7 @@ static void on_stop(uv_signal_t *signal, int number)
 		dif_dropin_close(a->dropin);
 		a->dropin = NULL;
 	}
+	dif_drills_close(a->drills);
 	dif_traffic_close(a->traffic);
 	for (uint32_t i = 0; i < DIF_LEN(a->stop); i++) {
 		uv_unref((uv_handle_t *)&a->stop[i]); /* stay for the second time */
@@ -556,9 +573,11 @@ static void start_handles(struct app *a)
 	}
 	uv_timer_init(loop, &a->tick);
 	a->tick.data = a;
-	static const struct dif_traffic_events traffic = {on_left};
+	static const struct dif_traffic_events traffic = {on_left, on_asked};
 	a->traffic = dif_traffic_open(a->setup, &traffic, a);
-	if (a->traffic == NULL) {
+	const struct dif_drills_in drills = {a->setup, a->traffic, a->sources, look_soon, a};
+	a->drills = a->traffic != NULL ? dif_drills_open(&drills) : NULL;
+	if (a->drills == NULL) {
 		abort(); /* as of any memory at the start: the service starts it again */
 	}
 	uv_timer_start(&a->tick, on_tick, 0, TICK_MS);

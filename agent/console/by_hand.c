@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "console/report.h"
-#include "flow/ask.h"
 
 #define ANSWER_MS 10000 /* an agent answers within a second, unless it commits to a slow disk */
 #define POLL_MS 50
@@ -28,32 +27,37 @@ struct asking {
 
 /* --- at the agent --- */
 
-static const struct dif_answer *ask_agent(struct asking *k, bool dry_run, struct dif_error *err)
+const struct dif_answer *dif_by_hand_ask(struct dif_arena *a, const char *state,
+                                         struct dif_ask *ask, struct dif_error *err)
 {
-	const char *state = k->config->state;
-	struct dif_ask ask = {
-		.act = dif_traffic_act_name(k->act), .name = k->name, .dry_run = dry_run};
 	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
 	const struct dif_answer *answer = NULL;
-	if (!dif_ask_put(&k->arena, state, &ask, err)) {
+	if (!dif_ask_put(a, state, ask, err)) {
 		return NULL;
 	}
 	int64_t until = dif_steady_ms() + ANSWER_MS;
-	while ((answer = dif_ask_take(&k->arena, state, ask.id)) == NULL &&
-	       dif_steady_ms() < until && dif_state_holder(state) != 0) {
+	while ((answer = dif_ask_take(a, state, ask->id)) == NULL && dif_steady_ms() < until &&
+	       dif_state_holder(state) != 0) {
 		nanosleep(&pause, NULL);
 	}
 	if (answer == NULL) {
-		answer = dif_ask_take(&k->arena, state, ask.id); /* its last word */
+		answer = dif_ask_take(a, state, ask->id); /* its last word */
 	}
 	if (answer == NULL) {
-		dif_ask_withdraw(state, ask.id);
+		dif_ask_withdraw(state, ask->id);
 		dif_error_set(err, DIF_TRANSIENT,
 		              "could not ask the agent: process %lld holds the state '%s' and did "
 		              "not answer; try again",
 		              (long long)dif_state_holder(state), state);
 	}
 	return answer;
+}
+
+static const struct dif_answer *ask_agent(struct asking *k, bool dry_run, struct dif_error *err)
+{
+	struct dif_ask ask = {
+		.act = dif_traffic_act_name(k->act), .name = k->name, .dry_run = dry_run};
+	return dif_by_hand_ask(&k->arena, k->config->state, &ask, err);
 }
 
 /* --- without one --- */

@@ -4,6 +4,7 @@
 #define DIF_CONSOLE_BY_HAND_H
 
 #include "console/cli.h"
+#include "flow/ask.h"
 #include "flow/traffic_view.h"
 
 /* Their first options, in this order. */
@@ -12,6 +13,9 @@ enum { DIF_BY_HAND_DRY_RUN, DIF_BY_HAND_YES, DIF_BY_HAND_OPTIONS };
 	[DIF_BY_HAND_DRY_RUN] = {"--dry-run", '\0', NULL, "say what would happen, do nothing"}, \
 	[DIF_BY_HAND_YES] = {"--yes", 'y', NULL, "do it without asking"}
 
+/* Asks the running agent and waits for its answer, in a. NULL: err: it did not answer. */
+const struct dif_answer *dif_by_hand_ask(struct dif_arena *a, const char *state,
+                                         struct dif_ask *ask, struct dif_error *err);
 /* args->words[0] is the destination. The verb's exit code. */
 int dif_by_hand(const struct dif_args *args, enum dif_traffic_act act);
 

@@ -10,11 +10,23 @@
 
 #define DEFAULT_CONFIG "/etc/difusor/difusor.ini"
 
-const struct dif_verb_row *const dif_cli_verbs[] = {
-	&dif_verb_run,     &dif_verb_verify,  &dif_verb_publish,  &dif_verb_status,
-	&dif_verb_check,   &dif_verb_audit,   &dif_verb_purge,    &dif_verb_history,
-	&dif_verb_drain,   &dif_verb_undrain, &dif_verb_pin,      &dif_verb_plugins,
-	&dif_verb_options, &dif_verb_serve,   &dif_verb_simulate, NULL};
+const struct dif_verb_row *const dif_cli_verbs[] = {&dif_verb_run,
+                                                    &dif_verb_verify,
+                                                    &dif_verb_publish,
+                                                    &dif_verb_status,
+                                                    &dif_verb_check,
+                                                    &dif_verb_audit,
+                                                    &dif_verb_purge,
+                                                    &dif_verb_history,
+                                                    &dif_verb_drain,
+                                                    &dif_verb_undrain,
+                                                    &dif_verb_pin,
+                                                    &dif_verb_drill,
+                                                    &dif_verb_plugins,
+                                                    &dif_verb_options,
+                                                    &dif_verb_serve,
+                                                    &dif_verb_simulate,
+                                                    NULL};
 
 enum { CONFIG, JSON, LOG, HELP };
 const struct dif_cli_option dif_cli_common[] = {

@@ -16,7 +16,7 @@ struct dif_cli_option {
 	const char *help;
 };
 
-#define DIF_CLI_OPTIONS 8 /* of one verb, at most */
+#define DIF_CLI_OPTIONS 10 /* of one verb, at most */
 
 struct dif_args {
 	const struct dif_verb_row *verb;
@@ -62,7 +62,7 @@ void dif_cli_man(void);
 /* One per file agent/console/verb_NAME.c; run is agent/app.c. */
 extern const struct dif_verb_row dif_verb_run, dif_verb_verify, dif_verb_publish, dif_verb_status,
 	dif_verb_check, dif_verb_audit, dif_verb_purge, dif_verb_history, dif_verb_drain,
-	dif_verb_undrain, dif_verb_pin, dif_verb_plugins, dif_verb_options, dif_verb_serve,
-	dif_verb_simulate;
+	dif_verb_undrain, dif_verb_pin, dif_verb_drill, dif_verb_plugins, dif_verb_options,
+	dif_verb_serve, dif_verb_simulate;
 
 #endif

@@ -84,6 +84,9 @@ bool dif_ask_put(struct dif_arena *a, const char *state, struct dif_ask *ask, st
 	dif_json_str(&j, "act", ask->act);
 	dif_json_str(&j, "name", ask->name);
 	dif_json_bool(&j, "dry_run", ask->dry_run);
+	dif_json_str(&j, "drill", ask->drill != NULL ? ask->drill : "");
+	dif_json_int(&j, "length_ms", ask->length_ms);
+	dif_json_int(&j, "rto_ms", ask->rto_ms);
 	dif_json_close(&j, '}');
 	bool ok = write_text(dir, dif_arena_fmt(a, "%s.ask", ask->id), &out, err);
 	close(dir);
@@ -161,6 +164,9 @@ const struct dif_ask *dif_ask_next(struct dif_arena *a, const char *state)
 		ask->act = dif_tree_str(dif_tree_get(n, "act"));
 		ask->name = dif_tree_str(dif_tree_get(n, "name"));
 		ask->dry_run = strcmp(dif_tree_str(dif_tree_get(n, "dry_run")), "false") != 0;
+		ask->drill = dif_tree_str(dif_tree_get(n, "drill"));
+		ask->length_ms = number(n, "length_ms");
+		ask->rto_ms = number(n, "rto_ms");
 		if (dif_wall_ms() - number(n, "at") > OLD_MS) {
 			unlinkat(dir, oldest, 0);
 			found = false;

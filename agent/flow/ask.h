@@ -1,6 +1,7 @@
 /* ask - how a verb asks the running agent for something small: files in STATE/inbox.
  *
- *   ID.ask      JSON {at, act, name, dry_run}; renamed into place by who asks
+ *   ID.ask      JSON {at, act, name, dry_run, drill, length_ms, rto_ms}; renamed into place by who
+ *               asks
  *   ID.answer   JSON {exit, before, after, text}; renamed into place by the agent, which then
  *               removes the question
  *
@@ -17,6 +18,8 @@ struct dif_ask {
 	const char *act;  /* "drain" */
 	const char *name; /* of the destination */
 	bool dry_run;
+	const char *drill;         /* which one; "": it is about none */
+	int64_t length_ms, rto_ms; /* of the drill; 0: as it is by default */
 };
 
 struct dif_answer {

@@ -5,9 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "flow/ask.h"
 #include "flow/prober.h"
-#include "flow/traffic_view.h"
 #include "host/crypto.h"
 
 #define TICK_MS 100
@@ -414,10 +412,39 @@ static void look_for_questions(struct dif_traffic *t)
 	t->ask_at = dif_steady_ms() + ASK_MS;
 	dif_arena_init(&a, ARENA_MAX, false);
 	const struct dif_ask *ask = dif_ask_next(&a, t->s->config->state);
-	if (ask != NULL) {
+	if (ask != NULL && ask->drill[0] != '\0') {
+		t->events.asked(t->data, ask);
+	} else if (ask != NULL) {
 		answer(t, ask, &a);
 	}
 	dif_arena_fini(&a);
+}
+
+/* --- what others may see of it --- */
+
+const struct dif_traffic_view *dif_traffic_now(const struct dif_traffic *t)
+{
+	return &t->view;
+}
+
+const struct dif_health *dif_traffic_health(const struct dif_traffic *t, uint32_t index)
+{
+	return &t->all[index].health;
+}
+
+const struct dif_steering_status *dif_traffic_steering(const struct dif_traffic *t, uint32_t index)
+{
+	return dif_steering_status(t->steerings[index]);
+}
+
+const struct dif_order *dif_traffic_wanted(const struct dif_traffic *t)
+{
+	return &t->wanted.order;
+}
+
+void dif_traffic_steer(struct dif_traffic *t)
+{
+	steer(t);
 }
 
 /* --- all --- */

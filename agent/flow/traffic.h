@@ -10,7 +10,9 @@
 #ifndef DIF_FLOW_TRAFFIC_H
 #define DIF_FLOW_TRAFFIC_H
 
+#include "flow/ask.h"
 #include "flow/setup.h"
+#include "flow/traffic_view.h"
 
 struct dif_traffic;
 
@@ -18,6 +20,8 @@ struct dif_traffic_events {
 	/* A destination that was taken away has no readers any more, as far as that can be known:
 	 * out of the route, the steerings stand, their TTL is over. Also from dif_traffic_gone. */
 	void (*left)(void *data, uint32_t index);
+	/* A question about a drill (ask->drill is set): who gets it answers it. */
+	void (*asked)(void *data, const struct dif_ask *ask);
 };
 
 /* setup is open with DIF_SETUP_OWN. NULL: out of memory. */
@@ -28,6 +32,14 @@ void dif_traffic_added(struct dif_traffic *t, uint32_t first, uint32_t n);
  * last one that readers have stays, and so do its deliveries. */
 void dif_traffic_gone(struct dif_traffic *t, uint32_t index);
 void dif_traffic_back(struct dif_traffic *t, uint32_t index);
+/* What is known now; valid and changing until closed. */
+const struct dif_traffic_view *dif_traffic_now(const struct dif_traffic *t);
+const struct dif_health *dif_traffic_health(const struct dif_traffic *t, uint32_t index);
+const struct dif_steering_status *dif_traffic_steering(const struct dif_traffic *t, uint32_t index);
+/* The newest cut that should be shown; sha256 "": nothing is published. */
+const struct dif_order *dif_traffic_wanted(const struct dif_traffic *t);
+/* Every steering reads its record again, and puts right what is not as wanted. */
+void dif_traffic_steer(struct dif_traffic *t);
 /* No event after this; what runs is ended, and frees itself on the loop. Accepts NULL. */
 void dif_traffic_close(struct dif_traffic *t);
 

@@ -205,14 +205,30 @@ static void answer_status(struct held *h)
 	answer(h, &r);
 }
 
+/* As host/http does: what has a sink gets its body there. */
+static void sink_body(struct held *h, struct dif_http_response *r)
+{
+	struct dif_sink *to = h->req.sink;
+	if (to->begin(to, h->req.sink_offset, &r->err) &&
+	    to->write(to, r->body.p, (size_t)r->body.n, &r->err)) {
+		r->sunk = r->body.n;
+	} else {
+		r->status = 0;
+	}
+	r->body = (struct dif_bytes){"", 0};
+}
+
 static void answer_body(struct held *h)
 {
 	struct dif_http_response r = {.status = 200, .sent = true, .retry_after_ms = -1};
-	if (h->fault->body(h->fault->data, &h->req, &r)) {
-		answer(h, &r);
-	} else {
+	if (!h->fault->body(h->fault->data, &h->req, &r)) {
 		fail(h);
+		return;
 	}
+	if (h->req.sink != NULL && r.status == 200) {
+		sink_body(h, &r);
+	}
+	answer(h, &r);
 }
 
 /* --- through to the peer --- */
@@ -339,13 +355,15 @@ static struct held *hold(struct dif_injector *f, struct dif_injection *fault, ui
 	struct held *h = calloc(1, sizeof *h);
 	assert(h != NULL); /* as in host/http: a caller that gets no call would wait for ever */
 	uint32_t own = policy != NULL ? policy->timeout_ms : 0;
+	uint32_t limit = limit_ms != 0 ? limit_ms : own != 0 ? own : SILENCE_MS;
 	uint64_t wait = fault->effect == DIF_INJECT_SLOW ? fault->delay_ms : 0;
-	if (fault->effect == DIF_INJECT_SILENT) {
-		wait = limit_ms != 0 ? limit_ms : own != 0 ? own : SILENCE_MS;
-	}
 	h->f = f;
 	h->fault = fault;
 	h->effect = fault->effect;
+	if (fault->effect == DIF_INJECT_SILENT || wait >= limit) {
+		wait = limit;
+		h->effect = DIF_INJECT_SILENT;
+	}
 	h->policy = policy;
 	h->data = data;
 	fault->struck++;

@@ -14,7 +14,7 @@
 enum dif_inject_effect {
 	DIF_INJECT_REFUSED, /* nobody listens there */
 	DIF_INJECT_SILENT,  /* no answer; the caller's own time limit ends it */
-	DIF_INJECT_SLOW,    /* the answer comes, delay_ms later */
+	DIF_INJECT_SLOW,    /* the answer comes delay_ms later, or not in time */
 	DIF_INJECT_STATUS,  /* answered with `status`, and Retry-After where that is not 0 */
 	DIF_INJECT_EXPIRED, /* the peer's certificate has expired */
 	DIF_INJECT_CORRUPT, /* the answer comes with one bit of its body flipped */

@@ -1,6 +1,7 @@
 /* inject - faults on purpose, before a scripted transport. */
 #include "support.h"
 
+#include "base/list.h"
 #include "host/inject.h"
 #include "unit/support/opkit.h"
 
@@ -223,6 +224,72 @@ TEST(a_body_can_be_another)
 	finish(&t);
 }
 
+struct sunk {
+	struct dif_sink sink;
+	char text[16];
+};
+
+static bool on_begin(struct dif_sink *s, uint64_t offset, struct dif_error *err)
+{
+	(void)s;
+	(void)err;
+	assert_int_equal(offset, 0);
+	return true;
+}
+
+static bool on_write(struct dif_sink *s, const void *p, size_t n, struct dif_error *err)
+{
+	struct sunk *to = DIF_ENTRY(s, struct sunk, sink);
+	(void)err;
+	assert_true(strlen(to->text) + n < sizeof to->text);
+	strncat(to->text, p, n);
+	return true;
+}
+
+TEST(another_body_goes_where_the_body_was_wanted)
+{
+	UNUSED_STATE;
+	struct kit t;
+	struct got g = {0};
+	struct sunk sunk = {{on_begin, on_write}, ""};
+	bool on = true;
+	const char *const site[] = {"b.example"};
+	struct dif_injection x = {.effect = DIF_INJECT_BODY,
+	                          .authorities = site,
+	                          .nauthorities = 1,
+	                          .body = stale,
+	                          .data = &on};
+	begin(&t);
+	dif_injector_set(t.f, &x);
+	const struct dif_http_request req = {
+		.method = "GET", .url = URL, .policy = t.policy, .sink = &sunk.sink};
+	g.e = t.k->e;
+	t.k->e->transport.start(t.k->e->transport.self, &req, on_got, &g);
+	opkit_until(t.k, &g.calls, 1);
+	assert_int_equal(g.status, 200);
+	assert_string_equal(g.body, "");
+	assert_string_equal(sunk.text, "old");
+	finish(&t);
+}
+
+TEST(slower_than_the_limit_is_no_answer)
+{
+	UNUSED_STATE;
+	struct kit t;
+	struct got g;
+	struct dif_injection x = {.effect = DIF_INJECT_SLOW,
+	                          .policies = &t.policy,
+	                          .npolicies = 1,
+	                          .delay_ms = 60000};
+	begin(&t);
+	dif_injector_set(t.f, &x);
+	ask(&t, "GET", &g); /* its limit is 40 ms */
+	opkit_until(t.k, &g.calls, 1);
+	assert_non_null(strstr(g.err.text, "no answer in time"));
+	assert_true(g.sent);
+	finish(&t);
+}
+
 TEST(held_calls_are_canceled_and_let_go)
 {
 	UNUSED_STATE;
@@ -270,6 +337,8 @@ int main(void)
 		cmocka_unit_test(slow_and_corrupt_go_through_to_the_peer),
 		cmocka_unit_test(a_corrupt_download_is_found_by_its_digest),
 		cmocka_unit_test(a_body_can_be_another),
+		cmocka_unit_test(another_body_goes_where_the_body_was_wanted),
+		cmocka_unit_test(slower_than_the_limit_is_no_answer),
 		cmocka_unit_test(held_calls_are_canceled_and_let_go),
 		cmocka_unit_test(files_are_struck_by_their_instance),
 	};
