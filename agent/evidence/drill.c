@@ -98,6 +98,7 @@ static void judge(struct dif_drills *d)
 {
 	struct dif_drill_record *r = &d->record;
 	struct dif_error err = {0};
+	r->state = d->stopped ? DIF_DRILL_WAS_STOPPED : DIF_DRILL_RUNNING;
 	r->clean = drill_is_clean(d);
 	r->ended = dif_wall_ms();
 	dif_drill_note(r, DIF_DRILL_ENDED, dif_steady_ms() - d->began, "%s", "");
@@ -123,7 +124,7 @@ static void lift(struct dif_drills *d)
 /* For the readers' sake, or because somebody said so. */
 static void stop(struct dif_drills *d, const char *why)
 {
-	d->record.state = DIF_DRILL_WAS_STOPPED;
+	d->stopped = true;
 	(void)snprintf(d->record.reason, sizeof d->record.reason, "%s", why);
 	drill_event(d, DIF_DRILL_STOPPED, dif_steady_ms(), "%s", why);
 	if (d->phase == DRILL_STRUCK) {
@@ -218,7 +219,8 @@ static void forget_the_last(struct dif_drills *d)
 	d->began = dif_steady_ms();
 	d->struck_at = d->lifted_at = d->look_at = d->whole_at = 0;
 	d->has_first = d->has_noticed = d->has_decided = d->has_stood = d->has_ttl = false;
-	d->has_healthy = d->has_whole = d->has_back = d->has_later = d->stop_wanted = false;
+	d->has_healthy = d->has_whole = d->has_back = d->has_later = false;
+	d->stop_wanted = d->stopped = false;
 	d->verdict = DIF_HEALTH_HEALTHY;
 	d->fault = (struct dif_injection){0};
 }
@@ -351,11 +353,7 @@ void dif_drills_close(struct dif_drills *d)
 	}
 	if (d->phase != DRILL_NONE) {
 		stop(d, "the agent was told to stop");
-		d->record.ended = dif_wall_ms();
-		dif_drill_judge(&d->record);
-		save(d);
-		struct dif_error err = {0};
-		(void)dif_drill_report_save(d->in.setup->config->state, d->record.id, &err);
+		judge(d);
 		drill_lift_fault(d);
 	}
 	d->closing = true;

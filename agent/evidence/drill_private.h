@@ -40,7 +40,7 @@ struct dif_drills {
 	int64_t began, struck_at, lifted_at, healthy_at, look_at, whole_at; /* steady ms */
 	bool has_first, has_noticed, has_decided, has_stood, has_ttl, has_healthy, has_whole,
 		has_back, has_later;
-	bool stop_wanted;
+	bool stop_wanted, stopped;
 	uint32_t verdict;  /* of the target, as told last */
 	uint32_t *percent; /* the route at the beginning, by destination */
 	uint32_t nroute;

@@ -252,7 +252,7 @@ static bool is_whole(const struct dif_drills *d)
 {
 	const struct dif_setup *s = d->in.setup;
 	for (uint32_t i = 0; i < s->config->ndestinations; i++) {
-		bool mine = i == d->target || d->target == DRILL_NOBODY;
+		bool mine = i == d->target || (d->target == DRILL_NOBODY && !d->record.others_bad);
 		const struct dif_destination *t = &s->destinations[i];
 		if (mine && !t->gone &&
 		    (t->busy || dif_instance_down_since(t->store) != 0 ||

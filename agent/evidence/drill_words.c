@@ -7,7 +7,6 @@ static const pair words[WORDS] = {
 	[W_MARK] = {"SIMULACRO (drill): the fault was made on purpose; no result was changed.",
                     "SIMULACRO: la falla se provocó a propósito; ningún resultado cambió."},
 	[W_RESULT] = {"Result", "Resultado"},
-	[W_WHAT] = {"What was broken", "Qué se interrumpió"},
 	[W_SHOWS] = {"What it shows", "Qué demuestra"},
 	[W_DESTINATION] = {"Destination", "Destino"},
 	[W_ALL] = {"none alone", "ninguno en particular"},

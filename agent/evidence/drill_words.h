@@ -9,7 +9,6 @@ enum drill_word {
 	W_TITLE,
 	W_MARK,
 	W_RESULT,
-	W_WHAT,
 	W_SHOWS,
 	W_DESTINATION,
 	W_ALL,

@@ -1,4 +1,4 @@
-/* drill - the catalogue, from a timeline to figures and criteria, the record as a file, the report. */
+/* drill - the catalogue, figures and criteria from a timeline, the record as a file, the report. */
 #include "support.h"
 
 #include <sys/stat.h>
