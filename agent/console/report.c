@@ -287,7 +287,7 @@ void dif_report_fresh(struct dif_buf *out, const struct dif_setup *s, const char
 		dif_freshness_spans(&f, &t);
 		dif_buf_fmt(out, "    %-16s %s: source %s, us %s, CDN %s\n", name,
 		            f.visible > 0 ? dif_span(whole, t.whole > 0 ? t.whole : 0)
-		                          : "not seen yet",
+		                          : "not known when readers had it",
 		            span_or_none(source, t.source), span_or_none(us, t.us),
 		            span_or_none(cdn, t.cdn));
 	}

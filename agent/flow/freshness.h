@@ -28,7 +28,8 @@ void dif_freshness_arrived(struct dif_state *state, const char *sha256, int64_t 
                            int64_t arrived);
 /* Of a delivery, at its end: adds what is known of the arrival, queues the row and writes the line
  * `fresh` of the log. Where the cut was visible there before (it is delivered again), the first
- * time stays and nothing is written. visible 0: it was put, and not seen yet. */
+ * time stays and nothing is written. visible 0: it was put, and not seen yet, or
+ * nobody looked. */
 void dif_freshness_shown(struct dif_state *state, const char *destination, const char *sha256,
                          int64_t put, int64_t visible);
 /* False: none. */
