@@ -369,6 +369,16 @@ static uint32_t split(struct dif_config *c, const char *text, const char **to, u
 	return n;
 }
 
+static bool has_section(const struct dif_config *c, const char *section)
+{
+	for (const struct dif_ini_entry *e = c->entries; e != NULL; e = e->next) {
+		if (strcmp(e->section, section) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool check_health(struct dif_config *c, struct dif_error *err)
 {
 	struct dif_health_config *h = &c->health;
@@ -393,6 +403,14 @@ static bool check_health(struct dif_config *c, struct dif_error *err)
 	}
 	if (h->rise_time > h->rise_max) {
 		return dif_config_refuse(c, "health", NULL, err, "rise_time is more than rise_max");
+	}
+	if (c->failover.fresh < h->interval * (100 + h->jitter) / 100) {
+		const char *section = has_section(c, "failover") ? "failover" : "health";
+		return dif_config_refuse(
+			c, section, NULL, err,
+			"[failover] fresh is less than what lies between two looks "
+			"([health] interval and jitter), so nobody could ever enter "
+			"the route");
 	}
 	return c->failover.hold <= c->failover.hold_max ||
 	       dif_config_refuse(c, "failover", NULL, err, "hold is more than hold_max");

@@ -389,6 +389,7 @@ static void answer(struct dif_traffic *t, const struct dif_ask *ask, struct dif_
 			take_plan(t, &plan);
 			t->news = true;
 			keep(t);
+			dif_traffic_view_settle(t->s->state);
 		}
 	}
 	dif_traffic_view_route(ask->dry_run && err.cls == DIF_OK ? &tried : &t->view, &after);

@@ -207,6 +207,14 @@ bool dif_traffic_view_write(const struct dif_traffic_view *v, struct dif_state *
 	return ok;
 }
 
+void dif_traffic_view_settle(struct dif_state *state)
+{
+	struct dif_arena a;
+	dif_arena_init(&a, TEXT_MAX, false);
+	(void)dif_state_fact(state, SCOPE, NAME, 0, &a); /* a read commits what waits */
+	dif_arena_fini(&a);
+}
+
 /* --- remembering --- */
 
 static const char *text(const struct dif_node *n, const char *key)

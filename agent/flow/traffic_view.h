@@ -50,6 +50,8 @@ void dif_traffic_view_place(struct dif_traffic_view *v, uint32_t index);
  * are left out. state NULL, or nothing there: v stays as it is. */
 void dif_traffic_view_read(struct dif_traffic_view *v, struct dif_state *state);
 bool dif_traffic_view_write(const struct dif_traffic_view *v, struct dif_state *state);
+/* What was written is durable when this returns: people are told so. Costs an fsync. */
+void dif_traffic_view_settle(struct dif_state *state);
 /* A copy to try something on. */
 bool dif_traffic_view_copy(struct dif_arena *a, const struct dif_traffic_view *from,
                            struct dif_traffic_view *to);

@@ -220,6 +220,8 @@ TEST(health_and_failover_are_bound_and_checked)
 	bad(STORE DEST "[health]\nrise_time = 2h\n", "0ms to 1h");
 	bad(STORE DEST "[health]\nrise_time = 50min\n", "rise_time is more than rise_max");
 	bad(STORE DEST "[failover]\nhold = 1h\n", "hold is more than hold_max");
+	bad(STORE DEST "[failover]\nfresh = 5500ms\n", "fresh is less than what lies between");
+	bad(STORE DEST "[health]\ninterval = 2min\n", "fresh is less than what lies between");
 	bad(STORE DEST "[steering s]\nplugin = x\nrecord = w\nafter = true\n",
 	    "it is a program's absolute path");
 	bad(STORE DEST "[health x]\nrise = 3\n", "unknown section [health x]");
