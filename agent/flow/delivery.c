@@ -30,7 +30,8 @@ static const struct dif_sm_state states[DELIVERY_STATES] = {
 	[MARKING] = {"marking", DIF_TO(LISTING) | STOPS},
 	[LISTING] = {"listing", DIF_TO(DIFFING) | STOPS},
 	[DIFFING] = {"diffing", DIF_TO(PUTTING) | DIF_TO(REMOVING) | STOPS},
-	[PUTTING] = {"putting", DIF_TO(WAITING) | STOPS},
+	[PUTTING] = {"putting", DIF_TO(FORGETTING) | STOPS},
+	[FORGETTING] = {"forgetting", DIF_TO(WAITING) | STOPS},
 	[WAITING] = {"waiting", DIF_TO(FINISHING) | STOPS},
 	[FINISHING] = {"finishing", DIF_TO(VERIFYING) | STOPS},
 	[VERIFYING] = {"verifying", DIF_TO(PURGING) | STOPS},
@@ -310,12 +311,13 @@ void dif_delivery_guard(struct dif_delivery *d, const char *fmt, ...)
 static void step(struct dif_delivery *d)
 {
 	static void (*const steps[DELIVERY_STATES])(struct dif_delivery *) = {
-		[PROBING] = dif_delivery_probe,   [MARKING] = dif_delivery_mark,
-		[LISTING] = dif_delivery_list,    [DIFFING] = dif_delivery_diff,
-		[PUTTING] = dif_delivery_put,     [WAITING] = dif_delivery_put,
-		[FINISHING] = dif_delivery_put,   [VERIFYING] = dif_delivery_verify,
-		[PURGING] = dif_delivery_purge,   [CHECKING] = dif_delivery_check,
-		[REMOVING] = dif_delivery_remove, [CLEARING] = dif_delivery_purge,
+		[PROBING] = dif_delivery_probe,    [MARKING] = dif_delivery_mark,
+		[LISTING] = dif_delivery_list,     [DIFFING] = dif_delivery_diff,
+		[PUTTING] = dif_delivery_put,      [FORGETTING] = dif_delivery_put,
+		[WAITING] = dif_delivery_put,      [FINISHING] = dif_delivery_put,
+		[VERIFYING] = dif_delivery_verify, [PURGING] = dif_delivery_purge,
+		[CHECKING] = dif_delivery_check,   [REMOVING] = dif_delivery_remove,
+		[CLEARING] = dif_delivery_purge,
 	};
 	uint32_t before;
 	do {
@@ -376,6 +378,9 @@ static void on_tick(uv_timer_t *t)
 		return;
 	}
 	dif_delivery_look_at_check(d);
+	if (d->sm.state == FORGETTING) {
+		dif_delivery_kick(d); /* its patience may be over */
+	}
 	/* Who was there before may have been no delivery. */
 	if (!d->turn && !d->to->busy && d->to->waiting.next == &d->waiting) {
 		take_turn(d);

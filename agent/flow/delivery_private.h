@@ -31,7 +31,8 @@ enum delivery_state {
 	LISTING,
 	DIFFING,
 	PUTTING,
-	WAITING, /* at the barrier */
+	FORGETTING, /* the CDNs, the details */
+	WAITING,    /* at the barrier */
 	FINISHING,
 	VERIFYING,
 	PURGING,
@@ -129,7 +130,10 @@ struct dif_delivery {
 		struct dif_purger_wait wait;
 		struct dif_error err; /* of the last wait */
 		struct dif_purge_count counts[DIF_CDNS_MAX];
-		bool is_owing; /* something was owed and not released yet */
+		struct dif_purger_wait details;
+		int64_t details_until; /* steady; 0: not asked for yet */
+		bool is_forgetting;    /* details */
+		bool is_owing;         /* something was owed and not released yet */
 		bool is_waiting;
 	} purge;
 	struct {
@@ -221,6 +225,8 @@ void dif_delivery_owe_removals(struct dif_delivery *d, const char *const *keys, 
 void dif_delivery_owe_again(struct dif_delivery *d, const struct dif_want *w); /* mended */
 /* What is owed goes, and is waited for. */
 void dif_delivery_release_purge(struct dif_delivery *d);
+/* True: the CDNs are at work on the details, and that is worth waiting for. */
+bool dif_delivery_is_forgetting(struct dif_delivery *d);
 void dif_delivery_leave_purge(struct dif_delivery *d); /* waits no more */
 
 /* delivery.c */

@@ -2,7 +2,11 @@
  *
  *   owe      before the first put, durably: what will change. Whatever ends the delivery, the
  *            purge of what had changed by then is owed
- *   release  once the entry pages are written: it goes, while what was written is verified
+ *   forget   once the details are written, before anything that leads to them is: their addresses
+ *            go. So a reader who meets a new page, from an edge or the store, meets no older
+ *            detail below it. Edges that are slow to forget, or forget only something wider, are
+ *            not waited for
+ *   release  once the entry pages are written: the rest goes, while what was written is verified
  *   purge    waits until it is settled, on every CDN
  *   clear    the same for what was removed
  *
@@ -13,6 +17,8 @@
 
 #include "base/clock.h"
 #include "flow/delivery_private.h"
+
+#define FORGET_MS 15000 /* more than most CDNs take; readers wait for the cut meanwhile */
 
 static const char *path_of(const struct dif_delivery *d, const char *key)
 {
@@ -139,6 +145,49 @@ static void on_done(void *data, const struct dif_error *err)
 	dif_delivery_kick(d);
 }
 
+static void stop_forgetting(struct dif_delivery *d)
+{
+	if (d->purge.is_forgetting) {
+		d->purge.is_forgetting = false;
+		dif_purger_leave(d->to->purger, &d->purge.details);
+	}
+}
+
+static void on_forgotten(void *data)
+{
+	struct dif_delivery *d = data;
+	stop_forgetting(d);
+	dif_delivery_kick(d);
+}
+
+/* Either nothing is left, or no repeat helps now: who waits at the end is told that. */
+static void on_details_done(void *data, const struct dif_error *err)
+{
+	struct dif_delivery *d = data;
+	(void)err;
+	d->purge.is_forgetting = false;
+	dif_delivery_kick(d);
+}
+
+bool dif_delivery_is_forgetting(struct dif_delivery *d)
+{
+	int64_t now = dif_steady_ms();
+	if (d->to->purger == NULL || d->state == NULL) {
+		return false;
+	}
+	if (d->purge.details_until == 0) {
+		int64_t most = dif_delivery_left(d) / 4; /* what follows needs time, too */
+		d->purge.details_until = now + (most < FORGET_MS ? most : FORGET_MS);
+		d->purge.is_forgetting = dif_purger_release_details(d->to->purger);
+		if (d->purge.is_forgetting) {
+			d->purge.details = (struct dif_purger_wait){
+				.shown = on_forgotten, .done = on_details_done, .data = d};
+			dif_purger_wait(d->to->purger, &d->purge.details);
+		}
+	}
+	return d->purge.is_forgetting && now < d->purge.details_until;
+}
+
 void dif_delivery_release_purge(struct dif_delivery *d)
 {
 	if (d->to->purger == NULL) {
@@ -153,10 +202,12 @@ void dif_delivery_release_purge(struct dif_delivery *d)
 			(struct dif_purger_wait){.shown = on_shown, .done = on_done, .data = d};
 		dif_purger_wait(d->to->purger, &d->purge.wait);
 	}
+	stop_forgetting(d); /* behind the other wait, so that what is under way goes on */
 }
 
 void dif_delivery_leave_purge(struct dif_delivery *d)
 {
+	stop_forgetting(d);
 	if (d->purge.is_waiting) {
 		d->purge.is_waiting = false;
 		dif_purger_leave(d->to->purger, &d->purge.wait);

@@ -518,7 +518,7 @@ void dif_delivery_put(struct dif_delivery *d)
 		}
 		return;
 	}
-	uint32_t last = d->sm.state == PUTTING ? DIF_PUT_AGGREGATE : DIF_PUT_PHASES;
+	uint32_t last = d->sm.state == FINISHING ? DIF_PUT_PHASES : DIF_PUT_AGGREGATE;
 	while (d->put.phase < last) {
 		if (run_phase(d)) {
 			return;
@@ -527,6 +527,12 @@ void dif_delivery_put(struct dif_delivery *d)
 	}
 	if (d->sm.state == FINISHING) {
 		all_put(d);
+		return;
+	}
+	if (d->sm.state == PUTTING) {
+		dif_delivery_go(d, FORGETTING);
+	}
+	if (dif_delivery_is_forgetting(d)) {
 		return;
 	}
 	dif_delivery_go(d, WAITING);

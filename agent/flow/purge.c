@@ -192,6 +192,7 @@ static bool owe(struct purge_lane *l, const char *cut, const struct dif_purge_it
 	o->rev = next_rev(l->p);
 	o->item.passes |= item->passes;
 	o->item.created = o->item.created || item->created;
+	o->item.late = o->item.late || item->late;
 	o->most = 0;
 	(void)snprintf(o->cut, sizeof o->cut, "%s", cut);
 	purge_record(o);
@@ -302,7 +303,7 @@ static void release_row(struct purge_owed *o, int64_t again_at)
 }
 
 /* In their order, so that batches are sorted; without memory for that, in any. */
-static void release_lane(struct purge_lane *l)
+static void release_lane(struct purge_lane *l, bool details)
 {
 	struct purge_owed **rows = calloc(l->set.n + 1, sizeof(void *));
 	int64_t again_at = dif_steady_ms() + l->config->origin_timeout;
@@ -311,9 +312,10 @@ static void release_lane(struct purge_lane *l)
 	size_t n = 0;
 	for (size_t at = 0; dif_map_next(&l->set, &at, &key, &value);) {
 		struct purge_owed *o = value;
-		if (!o->released && rows != NULL) {
+		bool may = !o->released && (!details || !o->item.late);
+		if (may && rows != NULL) {
 			rows[n++] = o;
-		} else if (!o->released) {
+		} else if (may) {
 			release_row(o, again_at);
 		}
 	}
@@ -329,10 +331,19 @@ static void release_lane(struct purge_lane *l)
 void dif_purger_release(struct dif_purger *p)
 {
 	for (uint32_t i = 0; p->unreleased && i < p->nlanes; i++) {
-		release_lane(&p->lanes[i]);
+		release_lane(&p->lanes[i], false);
 	}
 	p->unreleased = false;
 	purge_kick(p, 0);
+}
+
+bool dif_purger_release_details(struct dif_purger *p)
+{
+	for (uint32_t i = 0; p->unreleased && i < p->nlanes; i++) {
+		release_lane(&p->lanes[i], true);
+	}
+	purge_kick(p, 0);
+	return p->news > 0;
 }
 
 /* --- waiting --- */
@@ -512,6 +523,7 @@ static bool read_value(char *text, struct purge_owed *o)
 	            dif_parse_uint(part[2], 1, &created) && passes != 0;
 	o->item.passes = (uint32_t)passes;
 	o->item.created = created != 0;
+	o->item.late = true; /* nobody knows any more */
 	(void)snprintf(o->cut, sizeof o->cut, "%s", part[3]);
 	return good;
 }

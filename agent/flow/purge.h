@@ -57,6 +57,10 @@ bool dif_purger_plan(const struct dif_purger *p, uint32_t cdn, const struct dif_
 bool dif_purger_owe_item(struct dif_purger *p, uint32_t cdn, const struct dif_purge_item *item);
 /* The origin has it all: what is owed now may go. */
 void dif_purger_release(struct dif_purger *p);
+/* The origin has the details, and not yet what leads to them: their addresses may go. A reader who
+ * then meets a new page, wherever that comes from, finds details as new. True: there are some, and
+ * `shown` of a wait tells when they are forgotten. */
+bool dif_purger_release_details(struct dif_purger *p);
 
 struct dif_purger_wait {
 	/* Each once at most, never before dif_purger_wait returns. shown: all first passes are

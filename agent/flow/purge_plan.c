@@ -115,20 +115,22 @@ static struct dif_purge_item *add(struct choosing *c, uint32_t scope, const char
 		return NULL;
 	}
 	struct dif_purge_item *item = &c->p->items[c->p->n++];
-	*item = (struct dif_purge_item){.scope = scope, .passes = passes, .text = text};
+	*item = (struct dif_purge_item){
+		.scope = scope, .passes = passes, .text = text, .late = scope != DIF_PURGE_URLS};
 	return item;
 }
 
 static void add_url(struct choosing *c, const char *text, const struct dif_change_of *key)
 {
-	bool early = key->phase == DIF_ENTRY || key->phase == DIF_AGGREGATE;
+	bool leads = key->phase == DIF_ENTRY || key->phase == DIF_AGGREGATE;
 	struct dif_purge_item *item = dif_map_get(&c->by_text, text);
 	if (item == NULL) {
 		item = add(c, DIF_PURGE_URLS, text, DIF_PASS_NOW);
 		c->failed = c->failed || !dif_map_put(&c->by_text, text, item);
 	}
 	if (item != NULL) {
-		item->passes |= early ? DIF_PASS_AGAIN : 0;
+		item->passes |= leads ? DIF_PASS_AGAIN : 0;
+		item->late = item->late || leads;
 		item->created = item->created || key->change == DIF_CREATED;
 	}
 }

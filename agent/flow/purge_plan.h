@@ -43,6 +43,9 @@ struct dif_purge_item {
 	uint32_t passes;  /* DIF_PASS_* bits */
 	const char *text; /* URLS, PREFIXES: from the path on, encoded; TAGS: the tag; ALL: "" */
 	bool created;     /* an edge may hold a 404 of it, which carries no tag */
+	/* It may stand for an aggregate or an entry page, which lead to all else: only an address
+	 * of details is none of these. */
+	bool late;
 };
 
 struct dif_purge_plan {
