@@ -1,11 +1,13 @@
 /* delivery - one cut being brought to one destination: a state machine of its own, with its own
  * window, retry and repair.
  *
- *   queued -> probing -> marking -> listing -> diffing -> putting -> forgetting -> (barrier) ->
- * finishing -> verifying -> purging -> checking -> removing -> clearing -> done | failed | superseded
+ *   queued -> probing -> marking -> listing -> diffing -> putting -> forgetting -> (barrier)
+ *     -> finishing -> verifying -> purging -> checking -> removing -> clearing
+ *     -> done | failed | superseded
  *
  * What CDNs must forget is owed in the state before the first put, goes when it is written (the
- * details before the barrier, aggregates and entry pages behind it), and is settled before the destination counts as whole (flow/purge).
+ * details before the barrier, aggregates and entry pages behind it), and is settled before the
+ * destination counts as whole (flow/purge).
  *
  * The fence (design rule 3): every key that readers fetch is written conditionally, with order and
  * SHA-256 as its metadata in the same request. The marker is first, and stops a delivery that finds
