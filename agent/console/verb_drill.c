@@ -153,6 +153,14 @@ static void tell_end(const struct drilling *k, const struct dif_drill_record *r)
 	dif_report_print(&out);
 }
 
+/* The drill is that there is no agent for a while. */
+static bool is_awaited(const struct dif_drill_record *r)
+{
+	const struct dif_drill_kind *kind = dif_drill_kind(r->drill);
+	return kind != NULL && kind->notice == DIF_NOTICED_BY_RESTART &&
+	       dif_wall_ms() - r->begun < r->detection_bound_ms;
+}
+
 /* Until the record says that it is over. */
 static bool follow(struct drilling *k, struct dif_drill_record *r, struct dif_error *err)
 {
@@ -166,7 +174,7 @@ static bool follow(struct drilling *k, struct dif_drill_record *r, struct dif_er
 		if (r->state != DIF_DRILL_RUNNING) {
 			return true;
 		}
-		if (!agent) {
+		if (!agent && !is_awaited(r)) {
 			return dif_error_exit(err, DIF_EXIT_DRILL, DIF_PERMANENT,
 			                      "drill '%s' was interrupted: the agent ended in it, "
 			                      "and the fault with it",

@@ -1,10 +1,11 @@
 #include "evidence/drill.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,6 +16,7 @@
 
 #define LENGTH_MIN_MS 1000
 #define LENGTH_MAX_MS (60 * 60 * 1000)
+#define IDS_MEMORY (16u << 20)
 #define CLEAN_MS 300000 /* beyond the time that [health] asks of what returns */
 
 static void on_tick(uv_timer_t *t);
@@ -115,9 +117,9 @@ static void judge(struct dif_drills *d)
 
 static void lift(struct dif_drills *d)
 {
-	drill_lift_fault(d);
 	d->phase = DRILL_CLEANING;
 	d->lifted_at = dif_steady_ms();
+	drill_lift_fault(d);
 	drill_event(d, DIF_DRILL_FAULT_LIFTED, d->lifted_at, "%s", "");
 }
 
@@ -142,8 +144,13 @@ static void strike(struct dif_drills *d)
 	}
 	d->phase = DRILL_STRUCK;
 	d->struck_at = dif_steady_ms();
+	drill_route_text(d, d->record.route);
 	drill_set_fault(d);
 	drill_event(d, DIF_DRILL_FAULT_SET, d->struck_at, "%s", d->kind->what);
+	if (d->kind->notice == DIF_NOTICED_BY_RESTART) {
+		kill(getpid(),
+		     SIGKILL); /* the record is durable, and the next run goes on with it */
+	}
 }
 
 static void go_prepared(struct dif_drills *d)
@@ -223,6 +230,7 @@ static void forget_the_last(struct dif_drills *d)
 	d->stop_wanted = d->stopped = false;
 	d->verdict = DIF_HEALTH_HEALTHY;
 	d->fault = (struct dif_injection){0};
+	d->flushed_bad = d->flushed_good = false;
 }
 
 static bool begin(struct dif_drills *d, const struct dif_ask *ask, struct dif_error *err)
@@ -293,18 +301,37 @@ void dif_drills_asked(struct dif_drills *d, const struct dif_ask *ask)
 
 /* --- begin and end --- */
 
+/* It was to be killed, and this is the next run. */
+static void go_on(struct dif_drills *d, int64_t since)
+{
+	forget_the_last(d);
+	d->began -= since;
+	d->phase = DRILL_CLEANING;
+	d->lifted_at = dif_steady_ms();
+	d->has_noticed = true;
+	drill_event(d, DIF_DRILL_NOTICED, d->lifted_at, "process %d has the state", (int)getpid());
+	drill_event(d, DIF_DRILL_FAULT_LIFTED, d->lifted_at, "%s", "");
+	uv_timer_start(&d->tick, on_tick, DRILL_TICK_MS, DRILL_TICK_MS);
+}
+
 /* What a former run left: its fault ended with it. */
-static void close_interrupted(struct dif_drills *d)
+static void take_over(struct dif_drills *d)
 {
 	struct dif_arena a;
 	struct dif_drill_record *r = &d->record;
 	struct dif_error err = {0};
 	const char *state = d->in.setup->config->state;
 	uint32_t n = 0;
-	dif_arena_init(&a, 16u << 20, false);
+	dif_arena_init(&a, IDS_MEMORY, false);
 	const char *const *ids = dif_drill_ids(&a, state, &n);
-	if (n > 0 && dif_drill_load(state, ids[n - 1], r, NULL, &err) &&
-	    r->state == DIF_DRILL_RUNNING) {
+	bool open = n > 0 && dif_drill_load(state, ids[n - 1], r, NULL, &err) &&
+	            r->state == DIF_DRILL_RUNNING;
+	d->kind = open ? dif_drill_kind(r->drill) : NULL;
+	int64_t since = dif_wall_ms() - r->begun;
+	if (open && d->kind != NULL && d->kind->notice == DIF_NOTICED_BY_RESTART &&
+	    dif_drill_at(r, DIF_DRILL_FAULT_SET) >= 0 && since > 0) {
+		go_on(d, since);
+	} else if (open) {
 		r->state = DIF_DRILL_INTERRUPTED;
 		(void)snprintf(r->reason, sizeof r->reason, "the agent ended in it");
 		dif_drill_judge(r);
@@ -325,13 +352,13 @@ struct dif_drills *dif_drills_open(const struct dif_drills_in *in)
 	d->target = DRILL_NOBODY;
 	uv_timer_init(&in->setup->engine->loop, &d->tick);
 	d->tick.data = d;
-	close_interrupted(d);
+	take_over(d);
 	return d;
 }
 
 void drill_check_gone(struct dif_drills *d)
 {
-	if (d->closing && d->closed_timer && d->injector == NULL &&
+	if (d->closing && d->closed_timer && d->injector == NULL && d->flushes == 0 &&
 	    (d->job == NULL || d->job->done)) {
 		drill_release(d);
 		free(d->percent);

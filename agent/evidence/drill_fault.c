@@ -21,6 +21,8 @@
 #define RETRY_AFTER_S 1
 #define BOX_MS 120000 /* for the damaged package to be refused */
 #define CHUNK (1u << 20)
+#define PADDING (4u << 20) /* more than the pages that a database of ours has free */
+#define SKEW_S 7200
 
 static struct drill_job *job_of(struct dif_work *w)
 {
@@ -270,12 +272,51 @@ static void gather(struct dif_drills *d)
 	}
 }
 
+/* --- the state, full --- */
+
+static void on_flushed(void *data, const struct dif_error *err)
+{
+	struct dif_drills *d = data;
+	d->flushes--;
+	if (err->cls != DIF_OK && !d->flushed_bad) {
+		d->flushed_bad = true;
+		(void)snprintf(d->flush_text, sizeof d->flush_text, "%.200s", err->text);
+	}
+	d->flushed_good = err->cls == DIF_OK && d->lifted_at != 0;
+	drill_check_gone(d);
+}
+
+/* Something so large that it needs room, or its end. */
+static void fill_state(struct dif_drills *d, bool full)
+{
+	struct dif_state *s = d->in.setup->state;
+	char *padding = full ? malloc(PADDING + 1) : NULL;
+	dif_state_full(s, full);
+	if (padding != NULL) {
+		memset(padding, '-', PADDING);
+		padding[PADDING] = '\0';
+	}
+	if (padding != NULL || !full) {
+		(void)dif_state_put_fact(s, "drill", "padding", padding);
+	}
+	free(padding);
+	d->flushes++;
+	dif_state_flush(s, on_flushed, d);
+}
+
 /* Something that makes the agent ask what is struck: it would at its next cut. */
 static void provoke(struct dif_drills *d)
 {
 	static const struct dif_purge_item page = {
 		.scope = DIF_PURGE_URLS, .passes = DIF_PASS_NOW, .text = ""};
 	if (d->kind->notice == DIF_NOTICED_BY_STORE) {
+		d->in.look(d->in.data);
+	} else if (d->kind->notice == DIF_NOTICED_BY_STATE) {
+		fill_state(d, true);
+	} else if (d->kind->notice == DIF_NOTICED_BY_CLOCK) {
+		struct dif_instance *store = d->in.setup->destinations[d->target].store;
+		d->clock = dif_instance_clock(store);
+		dif_instance_set_clock(store, d->clock - SKEW_S);
 		d->in.look(d->in.data);
 	} else if (d->kind->notice == DIF_NOTICED_BY_STEERING) {
 		dif_traffic_steer(d->in.traffic);
@@ -327,6 +368,12 @@ void drill_lift_fault(struct dif_drills *d)
 		d->closed_injector = true;
 		dif_injector_lift(d->injector, &d->fault);
 		dif_injector_close(d->injector, on_closed, d);
+		if (d->kind->notice == DIF_NOTICED_BY_STATE) {
+			fill_state(d, false);
+		} else if (d->kind->notice == DIF_NOTICED_BY_CLOCK) {
+			dif_instance_set_clock(d->in.setup->destinations[d->target].store,
+			                       d->clock);
+		}
 	}
 }
 

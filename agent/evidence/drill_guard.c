@@ -34,7 +34,7 @@ bool drill_other_is_bad(const struct dif_drills *d, char to[DIF_DRILL_TEXT])
 		if (i == d->target || !counts(v, i) || verdict == DIF_HEALTH_HEALTHY) {
 			continue;
 		}
-		if (verdict == DIF_HEALTH_UNKNOWN && d->phase != DRILL_NONE) {
+		if (verdict == DIF_HEALTH_UNKNOWN && d->phase == DRILL_STRUCK) {
 			continue; /* dropped in meanwhile */
 		}
 		snprintf(to, DIF_DRILL_TEXT, "destination '%.64s' is %s: %.120s", v->in[i].name,
@@ -107,7 +107,7 @@ static bool has_target(struct dif_drills *d, const struct dif_ask *ask, struct d
 	const struct dif_traffic_view *v = dif_traffic_now(d->in.traffic);
 	uint32_t n = v->config->ndestinations;
 	d->target = DRILL_NOBODY;
-	if ((d->kind->strikes & DIF_STRIKES_ONE) == 0) {
+	if ((d->kind->strikes & DIF_STRIKES_ONE) == 0 && d->kind->notice != DIF_NOTICED_BY_CLOCK) {
 		return true;
 	}
 	d->target = ask->name[0] != '\0' ? dif_traffic_view_find(v, ask->name) : choose(d);
@@ -204,13 +204,24 @@ static bool has_what_it_strikes(const struct dif_drills *d, struct dif_error *er
 			return refuse(err, d->kind->name, "a source has failed already");
 		}
 	}
-	for (uint32_t i = 0;
-	     d->kind->notice == DIF_NOTICED_BY_REFUSAL && i < s->config->ndestinations; i++) {
+	return true;
+}
+
+static bool can_strike(const struct dif_drills *d, struct dif_error *err)
+{
+	const struct dif_setup *s = d->in.setup;
+	bool delays = d->kind->notice == DIF_NOTICED_BY_REFUSAL ||
+	              d->kind->notice == DIF_NOTICED_BY_STATE;
+	for (uint32_t i = 0; delays && i < s->config->ndestinations; i++) {
 		if (s->destinations[i].busy) {
 			return refuse(err, d->kind->name,
-			              "a cut is being delivered, which another package would "
-			              "shorten; try again");
+			              "a cut is being delivered, and would be held up; try again");
 		}
+	}
+	if (d->kind->notice == DIF_NOTICED_BY_CLOCK &&
+	    dif_instance_caps(s->destinations[d->target].store)->clock_window_s == 0) {
+		return refuse(err, d->kind->name,
+		              "the destination's store does not look at the time of requests");
 	}
 	if (d->kind->notice == DIF_NOTICED_BY_STORE &&
 	    dif_instance_trouble(s->destinations[d->target].store)->cls != DIF_OK) {
@@ -222,7 +233,7 @@ static bool has_what_it_strikes(const struct dif_drills *d, struct dif_error *er
 bool drill_guard(struct dif_drills *d, const struct dif_ask *ask, struct dif_error *err)
 {
 	return has_target(d, ask, err) && is_calm(d, err) && has_what_it_strikes(d, err) &&
-	       (!d->kind->moves || may_move(d, err));
+	       can_strike(d, err) && (!d->kind->moves || may_move(d, err));
 }
 
 /* --- bounds --- */
@@ -260,6 +271,8 @@ void drill_set_bounds(struct dif_drills *d, const struct dif_ask *ask)
 	} else if (d->kind->notice == DIF_NOTICED_BY_SOURCE) {
 		r->interval_ms = slowest_source(c);
 		r->detection_bound_ms = r->interval_ms + CALL_MS + MARGIN_MS;
+	} else if (d->kind->notice == DIF_NOTICED_BY_RESTART) {
+		r->detection_bound_ms = d->kind->length_ms;
 	} else {
 		r->detection_bound_ms = CALL_MS + MARGIN_MS;
 	}
@@ -267,7 +280,7 @@ void drill_set_bounds(struct dif_drills *d, const struct dif_ask *ask)
 	                          ? ask->rto_ms
 	                          : r->detection_bound_ms + (r->steered ? APPLY_MS : 0) + r->ttl_ms;
 	int64_t least = r->detection_bound_ms + AFTER_MS + (d->kind->moves ? r->ttl_ms : 0);
-	if (d->kind->notice == DIF_NOTICED_BY_REFUSAL) {
+	if (d->kind->notice == DIF_NOTICED_BY_REFUSAL || d->kind->notice == DIF_NOTICED_BY_STATE) {
 		least = 0;
 	}
 	r->length_ms = ask->length_ms != 0          ? ask->length_ms

@@ -23,7 +23,10 @@ enum dif_drill_notice {
 	DIF_NOTICED_BY_PURGE,    /* its purges' failures */
 	DIF_NOTICED_BY_STEERING, /* a steering cannot read its record */
 	DIF_NOTICED_BY_SOURCE,   /* a poll fails */
-	DIF_NOTICED_BY_REFUSAL   /* a package is refused */
+	DIF_NOTICED_BY_REFUSAL,  /* a package is refused */
+	DIF_NOTICED_BY_STATE,    /* the state cannot be written */
+	DIF_NOTICED_BY_CLOCK,    /* the peer's clock is learned again */
+	DIF_NOTICED_BY_RESTART   /* another agent is there */
 };
 
 struct dif_drill_kind {

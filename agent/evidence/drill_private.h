@@ -42,8 +42,13 @@ struct dif_drills {
 		has_back, has_later;
 	bool stop_wanted, stopped;
 	uint32_t verdict;  /* of the target, as told last */
-	uint32_t *percent; /* the route at the beginning, by destination */
+	uint32_t *percent; /* the route at the beginning, by destination; NULL: of a former run, and
+	                      the record has it in words */
 	uint32_t nroute;
+	int64_t clock;                  /* of the store, before it was set wrong */
+	uint32_t flushes;               /* of the state, that were asked for and not answered yet */
+	bool flushed_bad, flushed_good; /* since the fault was set, and lifted */
+	char flush_text[DIF_DRILL_TEXT];
 
 	struct dif_injector *injector;
 	struct dif_injection fault;
@@ -72,6 +77,8 @@ void drill_set_fault(struct dif_drills *d);
 void drill_lift_fault(struct dif_drills *d);
 void drill_release(struct dif_drills *d); /* memory; the injector is closed, the pool at rest */
 
+/* "eu 67 %, us 33 %" */
+void drill_route_text(const struct dif_drills *d, char to[DIF_DRILL_TEXT]);
 /* drill_watch.c: what has happened since the last look. */
 void drill_watch(struct dif_drills *d);
 void drill_watch_clean(struct dif_drills *d);

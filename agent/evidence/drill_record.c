@@ -154,6 +154,7 @@ static const struct member {
 	{"version", TEXT_AT(version)},
 	{"fingerprint", TEXT_AT(fingerprint)},
 	{"reason", TEXT_AT(reason)},
+	{"route", TEXT_AT(route)},
 	{"moves", BOOL, AT(moves), 0},
 	{"steered", BOOL, AT(steered), 0},
 	{"begun", INT, AT(begun), 0},

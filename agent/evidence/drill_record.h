@@ -74,6 +74,7 @@ struct dif_drill_record {
 	char profile[16], version[32];
 	char fingerprint[65];                   /* SHA-256 of the configuration */
 	char reason[DIF_DRILL_TEXT];            /* of a stop */
+	char route[DIF_DRILL_TEXT];             /* before the fault */
 	uint32_t state;                         /* enum dif_drill_state */
 	bool moves;                             /* readers had to be led elsewhere */
 	bool steered;                           /* there is a steering */

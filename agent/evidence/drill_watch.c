@@ -19,7 +19,7 @@ static const struct dif_traffic_view *view(const struct dif_drills *d)
 	return dif_traffic_now(d->in.traffic);
 }
 
-static void route_text(const struct dif_drills *d, char to[DIF_DRILL_TEXT])
+void drill_route_text(const struct dif_drills *d, char to[DIF_DRILL_TEXT])
 {
 	struct dif_buf b;
 	dif_buf_init(&b, ROUTE_MAX);
@@ -31,6 +31,11 @@ static void route_text(const struct dif_drills *d, char to[DIF_DRILL_TEXT])
 static bool is_route_as_before(const struct dif_drills *d)
 {
 	const struct dif_traffic_view *v = view(d);
+	char text[DIF_DRILL_TEXT];
+	if (d->percent == NULL) {
+		drill_route_text(d, text);
+		return strcmp(text, d->record.route) == 0;
+	}
 	for (uint32_t i = 0; i < d->nroute; i++) {
 		if (v->share[i].percent != d->percent[i]) {
 			return false;
@@ -78,6 +83,8 @@ static const char *failure(const struct dif_drills *d)
 			err = dif_instance_trouble(s->sources[i]);
 		}
 		break;
+	case DIF_NOTICED_BY_STATE:
+		return d->flushed_bad && !d->flushed_good ? d->flush_text : NULL;
 	default:
 		break;
 	}
@@ -117,6 +124,19 @@ static void watch_box(struct dif_drills *d)
 	            "exit %d: %.180s", r->exit, r->text);
 }
 
+/* The store has told its time, and requests are dated by it again. */
+static void watch_clock(struct dif_drills *d)
+{
+	const struct dif_instance *store = d->in.setup->destinations[d->target].store;
+	int64_t off = dif_instance_clock(store) - d->clock;
+	int64_t window = dif_instance_caps(store)->clock_window_s;
+	if (!d->has_noticed && (off < 0 ? -off : off) <= window) {
+		d->has_noticed = true;
+		drill_event(d, DIF_DRILL_NOTICED, dif_steady_ms(),
+		            "requests follow the store's clock again");
+	}
+}
+
 static void watch_notice(struct dif_drills *d)
 {
 	if (d->kind->notice == DIF_NOTICED_BY_HEALTH) {
@@ -125,6 +145,8 @@ static void watch_notice(struct dif_drills *d)
 		if (!d->has_noticed) {
 			watch_box(d);
 		}
+	} else if (d->kind->notice == DIF_NOTICED_BY_CLOCK) {
+		watch_clock(d);
 	} else if (!d->has_noticed) {
 		const char *why = failure(d);
 		if (why != NULL) {
@@ -184,7 +206,7 @@ static void watch_route(struct dif_drills *d)
 	if (!d->kind->moves) {
 		if (!d->record.route_changed && !is_route_as_before(d)) {
 			d->record.route_changed = true;
-			route_text(d, text);
+			drill_route_text(d, text);
 			drill_event(d, DIF_DRILL_ROUTE_DECIDED, dif_steady_ms(), "%s", text);
 		}
 		return;
@@ -192,7 +214,7 @@ static void watch_route(struct dif_drills *d)
 	if (!d->has_decided && v->share[d->target].percent == 0) {
 		d->has_decided = true;
 		d->record.behind = count_behind(d);
-		route_text(d, text);
+		drill_route_text(d, text);
 		drill_event(d, DIF_DRILL_ROUTE_DECIDED, v->failover.changed, "%s", text);
 	}
 	if (d->has_decided && !d->has_stood && v->config->nsteerings > 0 && do_steerings_stand(d)) {
@@ -235,6 +257,8 @@ static bool is_struck_well(struct dif_drills *d)
 		return failure(d) == NULL;
 	case DIF_NOTICED_BY_REFUSAL:
 		return d->has_noticed;
+	case DIF_NOTICED_BY_STATE:
+		return d->flushed_good;
 	default:
 		return failure(d) == NULL;
 	}
@@ -283,7 +307,7 @@ static void watch_back(struct dif_drills *d)
 	}
 	if (is_route_as_before(d) && do_steerings_stand(d)) {
 		d->has_back = true;
-		route_text(d, text);
+		drill_route_text(d, text);
 		drill_event(d, DIF_DRILL_ROUTE_BACK, now, "%s", text);
 	} else if (d->has_healthy && d->kind->moves) {
 		int64_t at = returns_at(d);

@@ -105,6 +105,8 @@ const char *dif_state_fact(struct dif_state *s, const char *scope, const char *n
 void dif_state_facts(struct dif_state *s, const char *scope,
                      void (*row)(void *data, const char *name, const char *value), void *data);
 
+/* For a drill: the database grows no more, as on a full disk; what needs room stays queued. */
+void dif_state_full(struct dif_state *s, bool full);
 /* done is called on the loop, never before this returns, once everything queued so far is durable
  * (err->cls is OK), or with the failure: the writes stay queued, and the cut where it is. */
 void dif_state_flush(struct dif_state *s, void (*done)(void *data, const struct dif_error *err),

@@ -160,6 +160,16 @@ void dif_state_settle(struct dif_state *s)
 	}
 }
 
+void dif_state_full(struct dif_state *s, bool full)
+{
+	pthread_mutex_lock(&s->db_lock);
+	/* never fewer than there are; the other number is SQLite's own bound */
+	(void)sqlite3_exec(s->db,
+	                   full ? "PRAGMA max_page_count=1" : "PRAGMA max_page_count=4294967294",
+	                   NULL, NULL, NULL);
+	pthread_mutex_unlock(&s->db_lock);
+}
+
 /* --- the worker --- */
 
 static void on_timer(uv_timer_t *t);

@@ -456,6 +456,16 @@ int64_t dif_instance_now(const struct dif_instance *i)
 	return dif_wall_ms() / 1000 + i->clock_offset;
 }
 
+int64_t dif_instance_clock(const struct dif_instance *i)
+{
+	return i->clock_offset;
+}
+
+void dif_instance_set_clock(struct dif_instance *i, int64_t seconds)
+{
+	i->clock_offset = seconds;
+}
+
 double dif_instance_chance(struct dif_instance *i)
 {
 	/* splitmix64: jitter, so any even spread will do */

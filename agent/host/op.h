@@ -46,6 +46,11 @@ const struct dif_error *dif_instance_trouble(const struct dif_instance *i);
  * not. */
 int64_t dif_instance_down_since(const struct dif_instance *i);
 
+/* Seconds by which this instance's requests are dated ahead of our clock: what was learned of the
+ * peer's. A drill sets it wrong. */
+int64_t dif_instance_clock(const struct dif_instance *i);
+void dif_instance_set_clock(struct dif_instance *i, int64_t seconds);
+
 struct dif_outcome {
 	struct dif_error err;          /* err.cls == DIF_OK: done */
 	struct dif_result result;      /* valid during the callback, as all it points to */

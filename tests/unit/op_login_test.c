@@ -329,6 +329,24 @@ TEST(a_clock_far_off_is_set_once_without_a_login)
 	opkit_free(k);
 }
 
+TEST(a_clock_set_wrong_on_purpose_is_learned_again)
+{
+	UNUSED_STATE;
+	struct opkit *k = opkit_new(false);
+	struct seen s = {0};
+	char date[64] = "date: ";
+	dif_date(date + 6, DIF_DATE_HTTP, dif_wall_ms() / 1000);
+	assert_int_equal(dif_instance_clock(k->i), 0);
+	dif_instance_set_clock(k->i, -7200);
+	expect_get(k, "x-now: *", &(struct script_reply){.status = 403, .fields = {date}});
+	expect_get(k, "x-now: *", &good);
+	opkit_get(k, "k", &s);
+	opkit_until(k, &s.calls, 1);
+	assert_int_equal(s.err.cls, DIF_OK);
+	assert_in_range(dif_instance_clock(k->i) + 60, 0, 120);
+	opkit_free(k);
+}
+
 TEST(a_clock_a_little_off_is_left_alone)
 {
 	UNUSED_STATE;
@@ -392,6 +410,7 @@ int main(void)
 		cmocka_unit_test(a_credential_near_its_end_is_not_asked_for_at_every_op),
 		cmocka_unit_test(a_token_is_never_shown),
 		cmocka_unit_test(a_clock_far_off_is_set_once_without_a_login),
+		cmocka_unit_test(a_clock_set_wrong_on_purpose_is_learned_again),
 		cmocka_unit_test(a_clock_a_little_off_is_left_alone),
 		cmocka_unit_test(a_login_with_a_clock_far_off_is_made_again),
 		cmocka_unit_test(close_ends_a_login_in_flight),

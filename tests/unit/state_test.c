@@ -574,6 +574,28 @@ TEST(a_write_that_fails_stays_queued_and_is_made_good)
 	close_state(s);
 }
 
+TEST(a_database_that_may_not_grow_is_as_a_full_disk)
+{
+	UNUSED_STATE;
+	struct dif_state *s = open_state(DIF_STATE_OWN);
+	char *large = malloc((1u << 20) + 1);
+	assert_non_null(large);
+	memset(large, 'x', 1u << 20);
+	large[1u << 20] = '\0';
+	put_held(s, "eu", "first", 1);
+	assert_int_equal(flush(s).err.cls, DIF_OK);
+	dif_state_full(s, true);
+	assert_true(dif_state_put_fact(s, "drill", "padding", large));
+	struct flushed f = flush(s);
+	assert_int_equal(f.err.cls, DIF_TRANSIENT);
+	assert_non_null(strstr(f.err.text, "full"));
+	dif_state_full(s, false);
+	assert_int_equal(flush(s).err.cls, DIF_OK);
+	assert_int_equal(held(s, "eu"), 1);
+	free(large);
+	close_state(s);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -598,6 +620,7 @@ int main(void)
 		T(an_empty_file_becomes_a_database),
 		T(others_may_not_read_the_database),
 		T(a_write_that_fails_stays_queued_and_is_made_good),
+		T(a_database_that_may_not_grow_is_as_a_full_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
