@@ -204,7 +204,7 @@ static void watch_route(struct dif_drills *d)
 	const struct dif_traffic_view *v = view(d);
 	char text[DIF_DRILL_TEXT];
 	if (!d->kind->moves) {
-		if (!d->record.route_changed && !is_route_as_before(d)) {
+		if (!d->record.route_changed && !d->record.others_bad && !is_route_as_before(d)) {
 			d->record.route_changed = true;
 			drill_route_text(d, text);
 			drill_event(d, DIF_DRILL_ROUTE_DECIDED, dif_steady_ms(), "%s", text);
@@ -345,6 +345,7 @@ void drill_watch_clean(struct dif_drills *d)
 
 bool drill_is_clean(const struct dif_drills *d)
 {
-	return d->has_healthy && d->has_whole && (d->has_back || d->has_later) &&
-	       d->injector == NULL;
+	/* where another one's trouble is real, the route is its, too */
+	bool back = d->has_back || d->has_later || d->record.others_bad;
+	return d->has_healthy && d->has_whole && back && d->injector == NULL;
 }

@@ -7,3 +7,4 @@ foreach(script ${SCENARIOS})
   set_tests_properties(scenario/${name} PROPERTIES TIMEOUT 300 LABELS scenario
     ENVIRONMENT "DIFUSOR=$<TARGET_FILE:difusor>;PLUGINS_D=${PLUGINS_D}")
 endforeach()
+set_tests_properties(scenario/drill PROPERTIES TIMEOUT 900) # faults have to last, and are many
