@@ -1,7 +1,9 @@
-/* help and the man page, both from the tables of cli.h, so that they cannot disagree. */
+/* help and the man page, both from the tables of cli.h and of the configuration, so that they cannot
+ * disagree. */
 #include <stdio.h>
 
 #include "console/cli.h"
+#include "flow/config.h"
 
 struct exit_row {
 	int code;
@@ -17,12 +19,15 @@ static const struct exit_row exits[] = {
 	{DIF_EXIT_DIGEST, "digest, signature or CRC mismatch"},
 	{DIF_EXIT_PACKAGE, "unsafe or unreadable package, over a limit, or no site"},
 	{DIF_EXIT_PARTIAL, "partial: some destinations not reached, or their CDNs not purged"},
-	{DIF_EXIT_NONE_REACHED, "no destination reached (last good still served)"},
+	{DIF_EXIT_NONE_REACHED,
+         "no destination reached (last good still served); a no-go of check"},
 	{DIF_EXIT_NOTHING_NEW, "nothing new"},
 	{DIF_EXIT_DIFFERS, "content differs from the manifest"},
+	{DIF_EXIT_DRILL, "a drill did not meet its criteria, or was stopped"},
 	{DIF_EXIT_PLUGIN, "plug-in missing or refused"},
 	{DIF_EXIT_GUARD,
-         "refused by a guard (older cut, rehearsal in production, foreign objects)"},
+         "refused by a guard (older cut, rehearsal in production, foreign objects, a drill that "
+         "could cost readers)"},
 };
 
 static void print_option(const struct dif_cli_option *o)
@@ -135,6 +140,38 @@ static void man_verb(const struct dif_verb_row *v)
 	}
 }
 
+static void man_section(const char *kind)
+{
+	uint32_t n = 0;
+	const struct dif_option *rows = dif_config_rows(kind, &n);
+	printf(".SS [%s%s]\n", kind, dif_config_is_single(kind) ? "" : " NAME");
+	for (uint32_t i = 0; i < n; i++) {
+		fputs(".TP\n.B ", stdout);
+		roff(rows[i].name);
+		putchar('\n');
+		roff(rows[i].help);
+		if ((rows[i].flags & DIF_NEEDED) != 0) {
+			fputs(" Needed.", stdout);
+		} else if (rows[i].def != NULL && *rows[i].def != '\0') {
+			fputs(" Default: ", stdout);
+			roff(rows[i].def);
+			putchar('.');
+		}
+		putchar('\n');
+	}
+}
+
+static void man_configuration(void)
+{
+	puts(".SH CONFIGURATION");
+	roff("One INI file (--config), and every *.ini in the folder that 'plugins' of [agent] names. A "
+	     "section of a plug-in takes that plug-in's options besides: 'difusor options PLUGIN'. "
+	     "A value that is a secret may be env:NAME, file:PATH or credential:NAME.\n");
+	for (uint32_t i = 0; dif_config_kind(i) != NULL; i++) {
+		man_section(dif_config_kind(i));
+	}
+}
+
 void dif_cli_man(void)
 {
 	puts(".TH DIFUSOR 1 \"\" \"difusor " DIFUSOR_VERSION "\" \"User commands\"\n.SH NAME\n"
@@ -147,6 +184,7 @@ void dif_cli_man(void)
 	for (uint32_t i = 0; i < dif_cli_ncommon; i++) {
 		man_option(&dif_cli_common[i]);
 	}
+	man_configuration();
 	puts(".SH EXIT STATUS");
 	for (uint32_t i = 0; i < DIF_LEN(exits); i++) {
 		printf(".TP\n.B %d\n", exits[i].code);

@@ -99,7 +99,7 @@ const struct dif_verb_row dif_verb_history = {
 	.words = "",
 	.what = "lists what was published, newest first",
 	.text = "Below each cut, per destination: how long it took from the source's notice to\n"
-		"the readers, and of that the download, our own work, and the CDN.\n",
+		"the readers, and of that the download, our own work, and the CDN.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

@@ -88,8 +88,11 @@ static void print_offer(const struct dif_args *args, const struct dif_offer *o)
 		all[n++] = (struct rows){dif_http_options, dif_http_noptions};
 	}
 	if (args->value[EXAMPLE] != NULL) {
-		snprintf(head, sizeof head, "[%s NAME]\nplugin = %s", dif_kind_name(o->kind),
-		         o->name);
+		const char *section = o->kind == DIF_STEER ? "steering" : dif_kind_name(o->kind);
+		snprintf(head, sizeof head,
+		         "; Besides these the section takes what 'difusor options %s' tells.\n"
+		         "[%s NAME]\nplugin = %s",
+		         section, section, o->name);
 	} else {
 		snprintf(head, sizeof head, "%s (%s): %s", o->name, dif_kind_name(o->kind),
 		         o->what);
@@ -168,8 +171,9 @@ const struct dif_verb_row dif_verb_options = {
 	.max_words = 1,
 	.what = "prints the options of a plug-in, or of a section",
 	.text = "PLUGIN is a name from 'difusor plugins', the file of one, or agent, source,\n"
-		"store, destination, class, cdn, steering, lease, health or failover for the\n"
-		"sections of the configuration.",
+		"store, cdn, destination, class, steering, health, failover or lease for the\n"
+		"sections of the configuration. A section of a plug-in takes both: what the\n"
+		"plug-in has, and what every section of its kind has.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,

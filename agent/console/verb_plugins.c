@@ -201,7 +201,7 @@ static int run(const struct dif_args *args)
 
 static const struct dif_cli_option options[] = {
 	[PROBE] = {"--probe", '\0', NULL,
-                   "runs the contract suite on the store plug-in, without any network"},
+                   "runs the contract suite on the plug-ins, without any network"},
 	[SCRIPTS] = {"--scripts", '\0', "DIR",
                      "for --probe: what the provider is asked and answers (docs/PLUGINS.md)"},
 };

@@ -135,6 +135,8 @@ bool dif_config_check_unused(const struct dif_config *c, struct dif_error *err);
 /* Option rows by section kind ("agent", "source", "store", "cdn", "destination", "steering",
  * "lease", "class", "health", "failover") for help, manual and example files. */
 const struct dif_option *dif_config_rows(const char *kind, uint32_t *n);
+/* The kinds one after the other, in the order of the manual; NULL behind the last. */
+const char *dif_config_kind(uint32_t i);
 /* There is one section of that kind, so it has no name: [agent]. */
 bool dif_config_is_single(const char *kind);
 /* Where plug-ins are when nobody says: plugins.d beside the program, else the system's. */

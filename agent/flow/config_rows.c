@@ -156,7 +156,7 @@ static const struct dif_option store_rows[] = {
          .max = 64,
          AT(plugin),
          .help = "The plug-in that speaks to the store: dir, s3, gcs, azure. Its own options: "
-                 "difusor options PLUGIN"},
+                 "difusor options PLUGIN."},
 };
 #undef AT
 
@@ -168,7 +168,7 @@ static const struct dif_option cdn_rows[] = {
          .min = 1,
          .max = 64,
          AT(plugin),
-         .help = "The plug-in that speaks to the CDN. Its own options: difusor options PLUGIN"},
+         .help = "The plug-in that speaks to the CDN. Its own options: difusor options PLUGIN."},
 	{.name = "paths_max",
          .def = "0",
          .type = DIF_INT,
@@ -216,7 +216,7 @@ static const struct dif_option steering_rows[] = {
          .min = 1,
          .max = 64,
          AT(plugin),
-         .help = "The plug-in that sets the route. Its own options: difusor options PLUGIN"},
+         .help = "The plug-in that sets the route. Its own options: difusor options PLUGIN."},
 	{.name = "record",
          .type = DIF_STRING,
          .flags = DIF_NEEDED,
@@ -421,7 +421,7 @@ static const struct dif_option lease_rows[] = {
          .max = 64,
          AT(plugin),
          .help = "The plug-in that keeps the lease between two agents: etcd. Its own options: "
-                 "difusor options PLUGIN"},
+                 "difusor options PLUGIN."},
 	{.name = "ttl",
          .def = "15s",
          .type = DIF_DURATION,
@@ -515,8 +515,7 @@ static const struct dif_option destination_rows[] = {
          .max = HOUR,
          AT(barrier),
          .help = "How long a destination that is ready waits for the others before it shows the "
-                 "new "
-                 "pages."},
+                 "new pages."},
 	{.name = "adopt",
          .def = "no",
          .type = DIF_BOOL,
@@ -575,28 +574,34 @@ static const struct dif_option class_rows[] = {
 };
 #undef AT
 
+static const struct {
+	const char *kind;
+	const struct dif_option *rows;
+	uint32_t n;
+} kinds[] = {
+	{"agent", agent_rows, DIF_LEN(agent_rows)},
+	{"source", source_rows, DIF_LEN(source_rows)},
+	{"store", store_rows, DIF_LEN(store_rows)},
+	{"cdn", cdn_rows, DIF_LEN(cdn_rows)},
+	{"destination", destination_rows, DIF_LEN(destination_rows)},
+	{"class", class_rows, DIF_LEN(class_rows)},
+	{"steering", steering_rows, DIF_LEN(steering_rows)},
+	{"health", health_rows, DIF_LEN(health_rows)},
+	{"failover", failover_rows, DIF_LEN(failover_rows)},
+	{"lease", lease_rows, DIF_LEN(lease_rows)},
+};
+
+const char *dif_config_kind(uint32_t i)
+{
+	return i < DIF_LEN(kinds) ? kinds[i].kind : NULL;
+}
+
 const struct dif_option *dif_config_rows(const char *kind, uint32_t *n)
 {
-	static const struct {
-		const char *kind;
-		const struct dif_option *rows;
-		uint32_t n;
-	} all[] = {
-		{"agent", agent_rows, DIF_LEN(agent_rows)},
-		{"source", source_rows, DIF_LEN(source_rows)},
-		{"store", store_rows, DIF_LEN(store_rows)},
-		{"cdn", cdn_rows, DIF_LEN(cdn_rows)},
-		{"steering", steering_rows, DIF_LEN(steering_rows)},
-		{"lease", lease_rows, DIF_LEN(lease_rows)},
-		{"destination", destination_rows, DIF_LEN(destination_rows)},
-		{"class", class_rows, DIF_LEN(class_rows)},
-		{"health", health_rows, DIF_LEN(health_rows)},
-		{"failover", failover_rows, DIF_LEN(failover_rows)},
-	};
-	for (size_t i = 0; i < DIF_LEN(all); i++) {
-		if (strcmp(all[i].kind, kind) == 0) {
-			*n = all[i].n;
-			return all[i].rows;
+	for (size_t i = 0; i < DIF_LEN(kinds); i++) {
+		if (strcmp(kinds[i].kind, kind) == 0) {
+			*n = kinds[i].n;
+			return kinds[i].rows;
 		}
 	}
 	*n = 0;
