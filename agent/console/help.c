@@ -1,5 +1,5 @@
-/* help and the man page, both from the tables of cli.h and of the configuration, so that they cannot
- * disagree. */
+/* help and the man page, both from the tables of cli.h and of the configuration, so that they
+ * cannot disagree. */
 #include <stdio.h>
 
 #include "console/cli.h"
@@ -164,9 +164,10 @@ static void man_section(const char *kind)
 static void man_configuration(void)
 {
 	puts(".SH CONFIGURATION");
-	roff("One INI file (--config), and every *.ini in the folder that 'plugins' of [agent] names. A "
-	     "section of a plug-in takes that plug-in's options besides: 'difusor options PLUGIN'. "
-	     "A value that is a secret may be env:NAME, file:PATH or credential:NAME.\n");
+	roff("One INI file (--config), and every *.ini in the folder that 'plugins' of [agent] "
+	     "names. A section of a plug-in takes that plug-in's options besides: 'difusor "
+	     "options PLUGIN'. A value that is a secret may be env:NAME, file:PATH or "
+	     "credential:NAME.\n");
 	for (uint32_t i = 0; dif_config_kind(i) != NULL; i++) {
 		man_section(dif_config_kind(i));
 	}
