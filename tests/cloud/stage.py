@@ -1,20 +1,26 @@
-"""What the tests on real servers share: the servers, the program and its configuration, the readers, the comparison."""
+"""What the tests on real servers share: the servers, the program and its configuration, the comparison, readers and caches."""
+import collections
 import contextlib
 import hashlib
+import http.client
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+import urllib.parse
 import urllib.request
 import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.environ.get("CLOUD_CACHE", os.path.expanduser("~/.cache/difusor-cloud"))
 READERS = CACHE + "/readers"
+CACHES = {"radosgw": "varnish", "azurite": "nginx"}  # before which cloud
 CLOUDS = {"radosgw": "s3", "azurite": "azure", "gcs": "gcs"}
 PACKAGES = ("@aws-sdk/client-s3@3.1169.0", "@azure/storage-blob@12.28.0")
 TYPES = {  # independent of the program's own table; it may say charset=utf-8 of what is text
@@ -22,6 +28,9 @@ TYPES = {  # independent of the program's own table; it may say charset=utf-8 of
     "csv": "text/csv", "zip": "application/zip", "woff2": "font/woff2", "png": "image/png", "txt": "text/plain",
     "ico": "image/x-icon"}
 NO_FAULTS = ("connections", "requests", "pending")  # among the proxy's counts
+AGGREGATE = re.compile(r"^assets/(\w+)/(avanceNacional|\1Nacional)\.json$")
+CLASSES = "\n[class aggregate]\nmatch = avanceNacional.json *Nacional.json\nphase = aggregate\n" \
+          "cache_control = public, max-age=5, stale-while-revalidate=30, stale-if-error=86400\n"
 failures = []
 _ports = threading.Lock()
 _given = set()
@@ -245,11 +254,155 @@ def compare_all(clouds, w, package, theirs=()):
     compare_folder(w + "/folder", want)
 
 
+def quoted(path):
+    """As browsers send it: what RFC 3986 lets stand in a path stays."""
+    return urllib.parse.quote(path, safe="/!$&'()*+,;=:@~")
+
+
+class Cuts:
+    """What each cut holds; in order."""
+
+    def __init__(self):
+        self.members, self.hour, self.database = [], [], []
+
+    def add(self, package):
+        have = members(package)
+        self.members.append(have)
+        with zipfile.ZipFile(package) as z:
+            self.hour.append(json.loads(z.read("assets/presidencia/avanceNacional.json"))["ultimoCorte"]["hora"])
+        self.database.append(next(k for k in have if re.search(r"_PREP\.zip$", k)))
+
+    def of(self, path, body):
+        """The cuts that have these bytes there."""
+        sha = hashlib.sha256(body).hexdigest()
+        return [i for i, m in enumerate(self.members) if m.get(path) == sha]
+
+
+class Reader(threading.Thread):
+    """One person's program at one cache."""
+
+    headers = {}
+
+    def __init__(self, name, address, port, cuts, seed):
+        super().__init__(daemon=True)
+        self.label, self.address, self.port, self.cuts, self.chance = name, address, port, cuts, random.Random(seed)
+        self.counts, self.wrong = collections.Counter(), []
+        self.newest, self.seen = {}, {}  # per path: the oldest cut it can have been; per cut: when first met
+        self.over = threading.Event()
+        self.http = None
+
+    def get(self, path):
+        for _ in (1, 2):  # a kept connection may have been closed
+            try:
+                self.http = self.http or http.client.HTTPConnection(self.address, self.port, timeout=20)
+                self.http.request("GET", "/" + quoted(path), headers=self.headers)
+                r = self.http.getresponse()
+                self.counts["requests"] += 1
+                return r.status, r.read()
+            except (http.client.HTTPException, OSError):
+                self.http = None
+        return 0, b""
+
+    def refused(self, path, status, at_least=0):
+        """What the page needs is not there."""
+        self.fail(f"{path or 'the entry page'}: {status}, cut {at_least} has it")
+
+    def fail(self, text):
+        self.counts["inconsistencies"] += 1
+        if len(self.wrong) < 5:
+            self.wrong.append(f"{self.label}: {text}")
+
+    def meet(self, path, at_least=0):
+        """Gets a path and returns the cuts it may be of; [] where something was wrong. at_least: the cut that names it."""
+        status, body = self.get(path)
+        if status != 200:
+            self.refused(path, status, at_least)
+            return []
+        key = path or "index.html"
+        cuts = self.cuts.of(key, body)
+        if not cuts:
+            self.fail(f"{path}: bytes of no cut")
+        elif cuts[-1] < at_least:
+            self.fail(f"{path}: of cut {cuts[-1]}, under a page of cut {at_least}")
+        elif cuts[-1] < self.newest.get(key, 0):
+            self.fail(f"{path}: of cut {cuts[-1]}, was of cut {self.newest[key]} before")
+        else:
+            self.newest[key] = max(cuts[0], self.newest.get(key, 0))
+            return cuts
+        return []
+
+    def follow(self):
+        """One page and what it needs."""
+        status, page = self.get("")
+        if status != 200:
+            self.refused("", status)
+            return
+        if b"<base" not in page or not self.cuts.of("index.html", page):
+            self.fail("the entry page: bytes of no cut")
+            return
+        for name in self.chance.sample(re.findall(r'(?:src|href)="([^"/][^"]*)"', page.decode()), 2):
+            self.meet(name)
+        names = [k for k in self.cuts.members[0] if AGGREGATE.match(k)]
+        cuts = self.meet(self.chance.choice(names))
+        if not cuts:
+            return
+        least = cuts[0]
+        self.seen.setdefault(least, time.monotonic())
+        self.met(cuts)
+        details = [k for k in self.cuts.members[least] if "/entidad/" in k]
+        for name in self.chance.sample(details, min(4, len(details))):
+            self.meet(name, least)
+        self.meet(self.cuts.database[least], least)
+        self.counts["pages"] += 1
+
+    def met(self, cuts):
+        """The cuts that an aggregate may be of."""
+
+    def run(self):
+        while not self.over.wait(0.01):
+            self.follow()
+
+
+class Edge:
+    """A real cache before a cloud, which anybody may read from now on."""
+
+    def __init__(self, cloud, w, address="127.0.0.1", port=None):
+        self.cloud, self.kind, self.address = cloud, CACHES[cloud.name], address
+        self.folder, self.port = f"{w}/cache-{self.kind}", port or free_port(2)
+        self.url = f"http://{address}:{self.port}/"
+        env = dict(os.environ, NODE_EXTRA_CA_CERTS=cloud.ca + "/ca.pem", NODE_NO_WARNINGS="1")
+        self.origin = subprocess.run(["node", READERS + "/open.mjs", cloud.folder + ".ini"], stdout=subprocess.PIPE, text=True,
+                                     env=env, check=True).stdout.strip()
+        self.start()
+
+    def start(self):
+        subprocess.run([HERE + "/servers/caches", "start", self.folder, self.cloud.ca, self.kind, f"{self.address}:{self.port}",
+                        self.origin], check=True)
+
+    def stop(self):
+        subprocess.run([HERE + "/servers/caches", "stop", self.folder])
+
+    def sections(self, purges, more=""):
+        cdn = f"[cdn {self.kind}]\nplugin = http-purge\nservers = {self.url}\nplain = yes\nsite = {self.address}:{self.port}\n"
+        cdn += {"varnish": "ban = yes\n", "nginx": "method = GET\nlocation = /purge\n"}[self.kind]
+        return section(self.cloud.name, self.cloud.ini, f"public_url = {self.url}\n{more}" +
+                       (f"cdn = {self.kind}\n\n{cdn}" if purges else ""))
+
+    def get_all(self, cuts, which):
+        """What readers get of every entry of that cut: how many are of it, older, or not there."""
+        reader, count = Reader(self.kind, self.address, self.port, cuts, 0), collections.Counter()
+        for path in cuts.members[which]:
+            status, body = reader.get(path)
+            count["same" if which in cuts.of(path, body) else "stale" if cuts.of(path, body) else str(status)] += 1
+        return count
+
+
 def install_readers():
     os.makedirs(READERS, exist_ok=True)
     if not all(os.path.isdir(f"{READERS}/node_modules/{p.rsplit('@', 1)[0]}") for p in PACKAGES):
         subprocess.run(["npm", "install", "--prefix", READERS, "--no-audit", "--no-fund", "--silent", *PACKAGES], check=True)
-    shutil.copy(HERE + "/readers/read.mjs", READERS)
+    for name in ("read.mjs", "open.mjs"):
+        shutil.copy(f"{HERE}/readers/{name}", READERS)
 
 
 @contextlib.contextmanager
