@@ -48,17 +48,19 @@ static void keep(struct dif_traffic *t)
 	}
 }
 
-/* A verdict, or its reason, has changed. */
+/* A verdict, or its reason, has changed. What becomes stale may have been degraded already: that is
+ * told, too, as it leads readers away. */
 static void note(struct dif_traffic *t, uint32_t i, uint32_t before)
 {
 	struct dif_failover_input *in = &t->view.in[i];
 	const struct dif_health *h = &t->all[i].health;
+	bool turned = before != h->verdict || in->is_stale != h->is_stale;
 	in->verdict = h->verdict;
 	in->is_stale = h->is_stale;
 	in->since = h->since;
 	snprintf(t->view.reason[i], sizeof t->view.reason[i], "%s", h->reason);
 	t->news = true;
-	if (before != h->verdict) {
+	if (turned) {
 		bool good = h->verdict == DIF_HEALTH_HEALTHY;
 		dif_log(good ? DIF_LOG_INFO : DIF_LOG_WARNING, "health",
 		        "destination=%s verdict=%s reason=%s", dif_q(in->name),
