@@ -108,6 +108,19 @@ static bool fall(struct dif_health *h, int64_t now, uint32_t verdict, const char
 	return say(h, now, verdict, reason);
 }
 
+/* Neither good nor bad so often in a row: others wait for a verdict. */
+static bool give_up_waiting(struct dif_health *h, int64_t now, const char *why)
+{
+	char text[DIF_HEALTH_TEXT];
+	snprintf(text, sizeof text, "not healthy after %d looks: %.180s", DIF_HEALTH_WINDOW, why);
+	return say(h, now, DIF_HEALTH_DEGRADED, text);
+}
+
+static bool is_overdue(const struct dif_health *h)
+{
+	return h->verdict == DIF_HEALTH_UNKNOWN && h->nwindow == DIF_HEALTH_WINDOW;
+}
+
 /* A failed look has been counted. What it fell for stays its reason: only the first failure after
  * good looks says something new. */
 static bool judge_failure(struct dif_health *h, int64_t now)
@@ -130,6 +143,8 @@ static bool judge_failure(struct dif_health *h, int64_t now)
 	} else if (shakiness(h) >= r->shaky) {
 		snprintf(text, sizeof text, "%u of the last %d looks failed: %.200s",
 		         failed_in_window(h), DIF_HEALTH_WINDOW, h->failure);
+	} else if (is_overdue(h)) {
+		return give_up_waiting(h, now, h->failure);
 	} else {
 		return h->standing && say_standing(h, now);
 	}
@@ -163,6 +178,9 @@ static bool rising(struct dif_health *h, int64_t now, bool current)
 		h->nwindow = 0;
 		return say_standing(h, now);
 	}
+	if (is_overdue(h)) {
+		return give_up_waiting(h, now, current ? h->failure : "it shows an older cut");
+	}
 	if (first) {
 		return say(h, now, h->verdict, "being looked at for the first time");
 	}
@@ -175,12 +193,27 @@ static bool rising(struct dif_health *h, int64_t now, bool current)
 	return false;
 }
 
+static void note_behind(struct dif_health *h, const struct dif_order *order,
+                        const struct dif_health_wanted *wanted, bool current)
+{
+	bool better = h->best.sha256[0] == '\0' || dif_order_compare(order, &h->best) > 0;
+	if (current) {
+		h->behind = 0;
+	} else if (better || h->behind == 0) {
+		h->behind = wanted->since;
+	}
+	if (better) {
+		h->best = *order;
+	}
+}
+
 static bool right(struct dif_health *h, int64_t now, const struct dif_order *order,
                   const struct dif_health_wanted *wanted)
 {
 	bool current = dif_order_compare(order, &wanted->order) >= 0;
 	int64_t patience = h->rules->stale + h->settle;
-	bool late = !current && now - wanted->since > patience;
+	note_behind(h, order, wanted, current);
+	bool late = !current && now - h->behind > patience;
 	char text[DIF_HEALTH_TEXT], span[DIF_DATE_MAX];
 	h->shown = *order;
 	h->checked = now;

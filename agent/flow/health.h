@@ -8,6 +8,10 @@
  *                        ├─ wrong bytes, and again at the next look ──▶ down
  *                        └─ an older cut for longer than `stale` ──▶ degraded, is_stale
  *
+ * How long it has been behind counts from the first cut that it did not come to show: newer ones
+ * that follow meanwhile give it no further time, only a step forward of its own does. What is not
+ * judged after 20 looks is degraded, so that nobody waits for a verdict without end.
+ *
  * Beside these, a healthy destination is degraded as long as its store is away, its last delivery
  * did not end whole, or half of `shaky` of its last looks failed. A first failure only makes it
  * doubtful: it is looked at faster. What fell returns half open: each look counts, one failure
@@ -63,6 +67,8 @@ struct dif_health {
 	int64_t since;          /* of the verdict, steady ms */
 	int64_t checked;        /* the last look that was right; 0: none */
 	struct dif_order shown; /* by the last right look; sha256 "": not known */
+	struct dif_order best;  /* the newest it has shown */
+	int64_t behind;         /* since when it shows less than it should; 0: it does not */
 
 	int64_t looked;                /* the last look of any kind */
 	uint32_t failed, good;         /* in a row */

@@ -138,6 +138,61 @@ TEST(two_hundred_with_an_old_cut_is_not_healthy)
 	assert_false(look(DIF_SEEN_RIGHT, 1, 5000)); /* one line for it */
 }
 
+TEST(cuts_that_follow_quickly_do_not_hide_one_that_is_stuck)
+{
+	UNUSED_STATE;
+	rise();
+	for (int64_t i = 0; i < 6; i++) { /* one every 20 s, less than `stale` */
+		wanted = (struct dif_health_wanted){{1, 300 + i, "cccccccccccccccc"}, now};
+		good(4, 5000);
+	}
+	assert_int_equal(h.verdict, DIF_HEALTH_DEGRADED);
+	assert_true(h.is_stale);
+}
+
+TEST(one_that_is_always_one_cut_behind_and_goes_on_is_not_stale)
+{
+	UNUSED_STATE;
+	rise();
+	for (int64_t i = 0; i < 20; i++) {
+		const struct dif_order last = {1, 299 + i, "bbbbbbbbbbbbbbbb"};
+		wanted = (struct dif_health_wanted){{1, 300 + i, "cccccccccccccccc"}, now};
+		for (uint32_t k = 0; k < 8; k++) {
+			now += 5000;
+			dif_health_saw(&h, now,
+			               &(struct dif_health_look){DIF_SEEN_RIGHT, &last, NULL},
+			               &wanted);
+			assert_int_equal(h.verdict, DIF_HEALTH_HEALTHY);
+		}
+	}
+}
+
+TEST(nobody_waits_for_a_verdict_without_end)
+{
+	UNUSED_STATE;
+	for (uint32_t i = 0; i < 20; i++) { /* too shaky to rise, too good to fall */
+		assert_int_equal(h.verdict, DIF_HEALTH_UNKNOWN);
+		look(i % 4 == 3 ? DIF_SEEN_NOTHING : DIF_SEEN_RIGHT, 1, 1000);
+	}
+	assert_int_equal(h.verdict, DIF_HEALTH_DEGRADED);
+	assert_false(h.is_stale);
+	assert_non_null(strstr(h.reason, "not healthy after 20 looks: 503"));
+	good(13, 5000);
+	assert_int_equal(h.verdict, DIF_HEALTH_HEALTHY);
+}
+
+TEST(one_that_is_behind_at_the_start_is_judged_too)
+{
+	UNUSED_STATE;
+	h.settle = 600000;
+	wanted = (struct dif_health_wanted){cuts[2], now};
+	good(20, 1000);
+	assert_int_equal(h.verdict, DIF_HEALTH_DEGRADED);
+	assert_false(h.is_stale);
+	good(1, 660000);
+	assert_true(h.is_stale);
+}
+
 TEST(a_cdn_is_given_the_time_that_it_takes)
 {
 	UNUSED_STATE;
@@ -284,6 +339,10 @@ int main(void)
 		T(up_again_needs_six_in_a_row_over_a_minute),
 		T(what_comes_back_must_show_the_current_cut),
 		T(two_hundred_with_an_old_cut_is_not_healthy),
+		T(cuts_that_follow_quickly_do_not_hide_one_that_is_stuck),
+		T(one_that_is_always_one_cut_behind_and_goes_on_is_not_stale),
+		T(nobody_waits_for_a_verdict_without_end),
+		T(one_that_is_behind_at_the_start_is_judged_too),
 		T(a_cdn_is_given_the_time_that_it_takes),
 		T(a_newer_cut_than_wanted_is_fine),
 		T(wrong_bytes_are_confirmed_by_one_more_look),
