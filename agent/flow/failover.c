@@ -85,8 +85,8 @@ static bool is_good(const struct deciding *d, uint32_t i)
 
 static bool can_enter(const struct deciding *d, uint32_t i)
 {
-	return is_good(d, i) && d->in[i].verdict == DIF_HEALTH_HEALTHY && d->in[i].checked != 0 &&
-	       d->now - d->in[i].checked <= d->rules->fresh;
+	return is_good(d, i) && d->in[i].verdict == DIF_HEALTH_HEALTHY && !d->in[i].is_doubtful &&
+	       d->in[i].checked != 0 && d->now - d->in[i].checked <= d->rules->fresh;
 }
 
 /* The readers of a destination in the route see what it shows. */
@@ -233,11 +233,17 @@ static void begin(struct deciding *d)
 
 /* --- pins --- */
 
-/* Back to what was before, as far as it is good; else the pinned one goes on. */
+/* Back to what was before, as far as it is good; else the pinned one goes on. One that became
+ * private meanwhile cannot: then there is no route. */
 static void unpin(struct deciding *d, int64_t old)
 {
 	for (uint32_t i = 0; i < d->n; i++) {
 		d->f->share[i].next = is_good(d, i) ? d->f->share[i].before : 0;
+	}
+	if (count_next(d) == 0 && d->in[old].is_private) {
+		d->f->share[old].percent = 0;
+		d->f->known = false;
+		return;
 	}
 	if (count_next(d) == 0) {
 		d->f->share[old].next = DIF_FAILOVER_WHOLE;
@@ -296,24 +302,28 @@ static bool follow_pin(struct deciding *d)
 
 /* --- may anything be moved --- */
 
-/* Suspect yourself first. True: why says what. */
+/* Suspect yourself first: where our own network fails, verdicts fall one after the other, and those
+ * that have not fallen yet are in doubt. True: why says what. */
 static bool is_blind(struct deciding *d)
 {
-	uint32_t total = 0, down = 0;
+	uint32_t total = 0, down = 0, failing = 0;
 	for (uint32_t i = 0; i < d->n; i++) {
+		bool is_down = d->in[i].verdict == DIF_HEALTH_DOWN;
 		total += is_in(d, i);
-		down += is_in(d, i) && d->in[i].verdict == DIF_HEALTH_DOWN;
+		down += is_in(d, i) && is_down;
+		failing += is_in(d, i) && (is_down || d->in[i].is_doubtful);
 	}
 	if (d->sight == DIF_SIGHT_BLIND) {
 		because(d, "no reference answers either: it may be our own network, so nothing is "
 		           "moved");
 		return true;
 	}
-	if (d->sight == DIF_SIGHT_NONE && down >= 2 && down * 100 >= d->rules->panic * total) {
+	if (d->sight == DIF_SIGHT_NONE && down > 0 && failing >= 2 &&
+	    failing * 100 >= d->rules->panic * total) {
 		because(d,
 		        "%u of %u destinations in the route look down at once: it may be our own "
 		        "network, so nothing is moved (references tell, see [health])",
-		        down, total);
+		        failing, total);
 		return true;
 	}
 	return false;

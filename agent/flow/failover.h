@@ -5,8 +5,8 @@
  *   - a private destination is never in the route;
  *   - a pin by hand is the route, whatever is said of the destination;
  *   - where nothing is known the route stays: a destination in it that was not judged yet, our own
- *     network in doubt (references silent; all in the route down, or `panic` percent of it and two
- *     at least, while no reference answers);
+ *     network in doubt (references silent; or, while none is known to answer, one of it down and
+ *     `panic` percent of it, two at least, down or failing their last look);
  *   - the route is never empty, and at least `minimum` good destinations stay where one leaves;
  *   - readers are never led to an older cut than readers have seen: after a move every destination
  *     in the route shows that one or a later one;
@@ -38,6 +38,7 @@ struct dif_failover_input {
 	const char *name;
 	uint32_t verdict; /* enum dif_health_verdict */
 	bool is_stale;
+	bool is_doubtful; /* its last look failed: it is not entered now */
 	const char *reason;
 	int64_t since;          /* of the verdict */
 	int64_t checked;        /* the last right look; 0: none */

@@ -92,6 +92,7 @@ static void saw(struct dif_traffic *t, uint32_t i, const struct dif_health_look 
 	t->news = t->news || dif_order_compare(&in->shown, &o->health.shown) != 0;
 	in->shown = o->health.shown;
 	in->checked = o->health.checked;
+	in->is_doubtful = o->health.failed > 0;
 	if (news) {
 		note(t, i, before);
 	}
@@ -512,7 +513,7 @@ static void remember(struct dif_traffic *t)
 		struct dif_failover_input *in = &t->view.in[i];
 		begin_health(t, i);
 		in->verdict = t->all[i].health.verdict;
-		in->is_stale = false;
+		in->is_stale = in->is_doubtful = false;
 		in->shown = (struct dif_order){0};
 		in->checked = 0;
 		in->since = t->all[i].health.since;

@@ -247,6 +247,41 @@ TEST(half_of_all_down_at_once_is_our_own_fault_unless_references_answer)
 	assert_non_null(strstr(plan.why, "no reference answers"));
 }
 
+TEST(those_that_fall_one_after_the_other_are_our_own_fault_too)
+{
+	UNUSED_STATE;
+	n = 2;
+	decide(1000);
+	set(0, DIF_HEALTH_DOWN); /* both fail, but the first has failed for some seconds more */
+	in[1].is_doubtful = true;
+	decide(1000);
+	is_route("100 100");
+	assert_true(plan.frozen);
+	assert_non_null(strstr(plan.why, "2 of 2 destinations in the route look down at once"));
+	set(1, DIF_HEALTH_DOWN);
+	decide(3000);
+	is_route("100 100");
+	set(1, DIF_HEALTH_HEALTHY);
+	in[1].is_doubtful = false;
+	decide(1000);
+	is_route("0 100");
+}
+
+TEST(readers_are_not_led_to_one_whose_last_look_failed)
+{
+	UNUSED_STATE;
+	n = 2;
+	in[1].weight = 0;
+	decide(1000);
+	set(0, DIF_HEALTH_DOWN);
+	in[1].is_doubtful = true;
+	decide(1000);
+	is_route("100 0");
+	in[1].is_doubtful = false;
+	decide(1000);
+	is_route("0 100");
+}
+
 TEST(one_of_two_that_is_down_is_no_panic)
 {
 	UNUSED_STATE;
@@ -358,6 +393,24 @@ TEST(a_pin_is_taken_off_when_those_before_it_are_judged)
 	is_route("100 100 100");
 }
 
+TEST(a_pin_of_one_that_became_private_leaves_no_route_where_nobody_is_good)
+{
+	UNUSED_STATE;
+	n = 2;
+	decide(1000);
+	f.pinned = 0;
+	decide(1000);
+	in[0].is_private = true; /* a restart with another configuration */
+	share[0].percent = share[0].before = 0;
+	f.known = false;
+	set(1, DIF_HEALTH_DOWN);
+	decide(1000);
+	is_route("0 0");
+	set(1, DIF_HEALTH_HEALTHY);
+	decide(1000);
+	is_route("0 100");
+}
+
 TEST(a_drain_waits_for_those_behind_and_undrain_brings_back)
 {
 	UNUSED_STATE;
@@ -466,6 +519,7 @@ static void random_faults(void)
 		if (chance(200) == 0) {
 			set(i, DIF_HEALTH_UNKNOWN);
 		}
+		in[i].is_doubtful = in[i].verdict == DIF_HEALTH_DOWN || chance(10) == 0;
 		if (in[i].verdict == DIF_HEALTH_HEALTHY && chance(20) > 0) {
 			in[i].checked = now - chance(10000);
 		}
@@ -491,7 +545,7 @@ static void random_faults(void)
 static struct before look_before(void)
 {
 	struct before b = {.seen = f.seen, .known = f.known};
-	uint32_t down = 0, total = 0;
+	uint32_t down = 0, failing = 0, total = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		b.percent[i] = share[i].percent;
 		b.weight[i] = dif_failover_weight(&f, in, i);
@@ -506,6 +560,8 @@ static struct before look_before(void)
 			b.unknown_in || (b.percent[i] > 0 && in[i].verdict == DIF_HEALTH_UNKNOWN);
 		total += b.percent[i] > 0;
 		down += b.percent[i] > 0 && in[i].verdict == DIF_HEALTH_DOWN;
+		failing +=
+			b.percent[i] > 0 && (in[i].verdict == DIF_HEALTH_DOWN || in[i].is_doubtful);
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		b.good_in += b.percent[i] > 0 && is_good(&b, i);
@@ -513,8 +569,9 @@ static struct before look_before(void)
 	}
 	bool is_pin = f.pinned >= 0 && !in[f.pinned].is_private && !in[f.pinned].gone;
 	b.pinned = is_pin || f.was_pinned >= 0;
-	b.blind = sight == DIF_SIGHT_BLIND ||
-	          (sight == DIF_SIGHT_NONE && down >= 2 && down * 100 >= rules.panic * total);
+	b.blind =
+		sight == DIF_SIGHT_BLIND || (sight == DIF_SIGHT_NONE && down > 0 && failing >= 2 &&
+	                                     failing * 100 >= rules.panic * total);
 	return b;
 }
 
@@ -554,7 +611,7 @@ static void check_change(const struct before *b)
 			entered = true;
 			by_hand = by_hand && b->recalled[i];
 			assert_int_equal(in[i].verdict, DIF_HEALTH_HEALTHY);
-			assert_true(now - in[i].checked <= rules.fresh);
+			assert_true(now - in[i].checked <= rules.fresh && !in[i].is_doubtful);
 			assert_true(newest(b, i) && !in[i].drained && !in[i].gone);
 		}
 		stay_good += share[i].percent > 0 && is_good(b, i);
@@ -673,11 +730,14 @@ int main(void)
 		T(a_stale_one_leaves),
 		T(a_minimum_stays),
 		T(half_of_all_down_at_once_is_our_own_fault_unless_references_answer),
+		T(those_that_fall_one_after_the_other_are_our_own_fault_too),
+		T(readers_are_not_led_to_one_whose_last_look_failed),
 		T(one_of_two_that_is_down_is_no_panic),
 		T(holds_double_and_the_fifth_move_is_not_made),
 		T(a_spare_serves_while_it_is_needed),
 		T(a_pin_wins_over_all_and_what_was_before_comes_back),
 		T(a_pin_is_taken_off_when_those_before_it_are_judged),
+		T(a_pin_of_one_that_became_private_leaves_no_route_where_nobody_is_good),
 		T(a_drain_waits_for_those_behind_and_undrain_brings_back),
 		T(a_newcomer_enters_when_it_is_healthy_and_leaves_when_it_is_gone),
 		T(after_a_start_the_route_stays_until_all_in_it_are_judged),
