@@ -185,7 +185,7 @@ static void settle(struct dif_steering *s, const struct dif_result *r)
 	}
 	struct dif_error err = {0};
 	if (r->settled || s->ticket.id == NULL) {
-		s->just_set = true;
+		s->just_set = !s->newer; /* else it is another wish that it is compared with */
 		read_route(s);
 	} else if (++s->questions > SETTLE_LIMIT) {
 		dif_error_set(&err, DIF_TRANSIENT,

@@ -233,9 +233,17 @@ static bool yes(const struct dif_node *n, const char *key)
 	return strcmp(text(n, key), "true") == 0;
 }
 
+/* The wall clock may have been put back since it was kept: what has been was now at the latest, or
+ * a few moves would freeze the route until that time comes. */
+static int64_t past(int64_t wall)
+{
+	int64_t now = dif_wall_ms();
+	return wall <= 0 ? 0 : to_steady(wall < now ? wall : now);
+}
+
 static int64_t moment(const struct dif_node *n, const char *key)
 {
-	return to_steady(number(n, key));
+	return past(number(n, key));
 }
 
 /* A part of 100; what is beyond was not written by us. */
@@ -316,12 +324,13 @@ static void read_failover(struct dif_traffic_view *v, const struct dif_node *n)
 	     (m = dif_tree_next(moves, "", m)) != NULL && f->nmoved < DIF_FAILOVER_MOVES;) {
 		int64_t at = 0;
 		if (dif_parse_int(dif_tree_str(m), 0, INT64_MAX, &at)) {
-			f->moved[f->nmoved++] = to_steady(at);
+			f->moved[f->nmoved++] = past(at);
 		}
 	}
 	f->known = yes(n, "known");
 	read_order(&f->seen, n, "seen");
-	f->hold_until = moment(n, "hold_until");
+	int64_t hold = number(n, "hold_until"), most = dif_wall_ms() + v->config->failover.hold_max;
+	f->hold_until = hold <= 0 ? 0 : to_steady(hold < most ? hold : most);
 	f->pinned = index_of(v, text(n, "pinned"));
 	f->was_pinned = index_of(v, text(n, "was_pinned"));
 	f->changed = moment(n, "changed");

@@ -41,7 +41,7 @@ static struct dif_engine *engine;
 static struct dif_instance dns;
 static struct dif_steering_config config;
 static struct dif_steering *steering;
-static uint32_t told;
+static uint32_t told, failures; /* failures: ever told */
 static const struct dif_steering_target both[] = {{"eu", "eu.example", 100, false},
                                                   {"us", "us.example", 50, false},
                                                   {"lab", "lab.example", 0, true}};
@@ -176,8 +176,8 @@ void dif_op_cancel(struct dif_op_run *run)
 static void on_changed(void *data, struct dif_steering *s)
 {
 	(void)data;
-	(void)s;
 	told++;
+	failures += dif_steering_status(s)->failures > 0;
 }
 
 static void open_steering(void)
@@ -198,7 +198,7 @@ static int setup(void **state)
 		.caps = {.size = sizeof dns.caps, .flags = DIF_CAP_WEIGHTS, .weight_max = 255}};
 	config = (struct dif_steering_config){
 		.name = "main", .record = "www.prep.example", .type = "CNAME", .ttl = 30000};
-	told = 0;
+	told = failures = 0;
 	open_steering();
 	return 0;
 }
@@ -389,6 +389,7 @@ TEST(a_newer_wish_follows_the_one_on_its_way)
 	until(stands);
 	holds("eu eu.example 0, us us.example 50");
 	assert_string_equal(dif_steering_status(steering)->previous, "eu 100, us 50");
+	assert_int_equal(failures, 0); /* that the one before does not stand is none */
 }
 
 TEST(nowhere_is_never_set)

@@ -163,6 +163,22 @@ TEST(all_of_it_survives_a_restart)
 	assert_string_equal(again.steerings[0].status.standing, "us 100");
 }
 
+TEST(a_wall_clock_that_was_put_back_freezes_nothing)
+{
+	UNUSED_STATE;
+	static const char kept[] =
+		"{\"known\":true,\"moves\":[4000000000000,4000000000000,4000000000000,"
+		"4000000000000],\"hold_until\":4000000000000,\"destinations\":[{\"name\":\"eu\","
+		"\"percent\":100,\"stepped\":4000000000000,\"since\":9223372036854775807}]}";
+	assert_true(dif_state_put_fact(state, "traffic", "view", kept));
+	dif_traffic_view_read(&view, state);
+	int64_t now = dif_steady_ms();
+	assert_int_equal(dif_failover_left(&view.failover, &config.failover, now), 0);
+	assert_int_equal(dif_failover_left(&view.failover, &config.failover, now + 3600000), 4);
+	assert_true(view.failover.hold_until <= now + config.failover.hold_max);
+	assert_true(view.share[0].stepped <= now && view.in[0].since <= now);
+}
+
 TEST(what_is_not_configured_any_more_is_left_out)
 {
 	UNUSED_STATE;
@@ -253,6 +269,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(all_of_it_survives_a_restart),
+		T(a_wall_clock_that_was_put_back_freezes_nothing),
 		T(what_is_not_configured_any_more_is_left_out),
 		T(nothing_kept_and_nonsense_leave_it_as_it_is),
 		T(a_copy_is_tried_without_effect),
