@@ -200,6 +200,9 @@ static void start_stream(struct dif_message_run *run)
 	if (run->has_tcp || run->ended) {
 		return;
 	}
+	if (run->has_udp) { /* a late datagram would be written over what the stream brings */
+		uv_udp_recv_stop(&run->udp);
+	}
 	int rc = uv_tcp_init(&run->e->loop, &run->tcp);
 	if (rc == 0) {
 		run->tcp.data = run;
@@ -232,7 +235,7 @@ static void on_datagram(uv_udp_t *u, ssize_t n, const uv_buf_t *buf, const struc
 	struct dif_message_run *run = u->data;
 	if (n < 0) {
 		start_stream(run); /* nobody listens for datagrams there */
-	} else if (from != NULL && (flags & UV_UDP_PARTIAL) == 0 && !run->ended && !run->has_tcp) {
+	} else if (from != NULL && (flags & UV_UDP_PARTIAL) == 0 && !run->ended) {
 		(void)take(run, (const uint8_t *)buf->base, (size_t)n);
 	}
 }

@@ -247,41 +247,6 @@ TEST(half_of_all_down_at_once_is_our_own_fault_unless_references_answer)
 	assert_non_null(strstr(plan.why, "no reference answers"));
 }
 
-TEST(those_that_fall_one_after_the_other_are_our_own_fault_too)
-{
-	UNUSED_STATE;
-	n = 2;
-	decide(1000);
-	set(0, DIF_HEALTH_DOWN); /* both fail, but the first has failed for some seconds more */
-	in[1].is_doubtful = true;
-	decide(1000);
-	is_route("100 100");
-	assert_true(plan.frozen);
-	assert_non_null(strstr(plan.why, "2 of 2 destinations in the route look down at once"));
-	set(1, DIF_HEALTH_DOWN);
-	decide(3000);
-	is_route("100 100");
-	set(1, DIF_HEALTH_HEALTHY);
-	in[1].is_doubtful = false;
-	decide(1000);
-	is_route("0 100");
-}
-
-TEST(readers_are_not_led_to_one_whose_last_look_failed)
-{
-	UNUSED_STATE;
-	n = 2;
-	in[1].weight = 0;
-	decide(1000);
-	set(0, DIF_HEALTH_DOWN);
-	in[1].is_doubtful = true;
-	decide(1000);
-	is_route("100 0");
-	in[1].is_doubtful = false;
-	decide(1000);
-	is_route("0 100");
-}
-
 TEST(one_of_two_that_is_down_is_no_panic)
 {
 	UNUSED_STATE;
@@ -391,24 +356,6 @@ TEST(a_pin_is_taken_off_when_those_before_it_are_judged)
 	set(0, DIF_HEALTH_HEALTHY);
 	decide(1000);
 	is_route("100 100 100");
-}
-
-TEST(a_pin_of_one_that_became_private_leaves_no_route_where_nobody_is_good)
-{
-	UNUSED_STATE;
-	n = 2;
-	decide(1000);
-	f.pinned = 0;
-	decide(1000);
-	in[0].is_private = true; /* a restart with another configuration */
-	share[0].percent = share[0].before = 0;
-	f.known = false;
-	set(1, DIF_HEALTH_DOWN);
-	decide(1000);
-	is_route("0 0");
-	set(1, DIF_HEALTH_HEALTHY);
-	decide(1000);
-	is_route("0 100");
 }
 
 TEST(a_drain_waits_for_those_behind_and_undrain_brings_back)
@@ -730,14 +677,11 @@ int main(void)
 		T(a_stale_one_leaves),
 		T(a_minimum_stays),
 		T(half_of_all_down_at_once_is_our_own_fault_unless_references_answer),
-		T(those_that_fall_one_after_the_other_are_our_own_fault_too),
-		T(readers_are_not_led_to_one_whose_last_look_failed),
 		T(one_of_two_that_is_down_is_no_panic),
 		T(holds_double_and_the_fifth_move_is_not_made),
 		T(a_spare_serves_while_it_is_needed),
 		T(a_pin_wins_over_all_and_what_was_before_comes_back),
 		T(a_pin_is_taken_off_when_those_before_it_are_judged),
-		T(a_pin_of_one_that_became_private_leaves_no_route_where_nobody_is_good),
 		T(a_drain_waits_for_those_behind_and_undrain_brings_back),
 		T(a_newcomer_enters_when_it_is_healthy_and_leaves_when_it_is_gone),
 		T(after_a_start_the_route_stays_until_all_in_it_are_judged),

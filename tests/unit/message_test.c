@@ -1,6 +1,9 @@
 /* message - datagrams and streams, against servers on the same loop. */
 #include "support.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "host/message.h"
 
 #define ASKED "IDquestion"
@@ -21,6 +24,8 @@ struct server {
 	const char *wrong;  /* sent before every answer */
 	const uint8_t *raw; /* of a stream: sent byte by byte in the place of an answer */
 	size_t raw_n, raw_at;
+	bool late; /* stops to listen at the first datagram, and answers it in mid-stream */
+	struct sockaddr_in asker, own;
 	uint8_t asked[256];
 	size_t asked_n;
 	char in[1024];
@@ -67,6 +72,14 @@ static void on_datagram(uv_udp_t *u, ssize_t n, const uv_buf_t *buf, const struc
 	s->asked_n = (size_t)n;
 	memcpy(s->asked, buf->base, (size_t)n);
 	s->datagrams++;
+	if (s->late) {
+		int size = sizeof s->own;
+		memcpy(&s->asker, from, sizeof s->asker);
+		uv_udp_getsockname(u, (struct sockaddr *)&s->own, &size);
+		uv_close((uv_handle_t *)u, NULL);
+		s->has_udp = false;
+		return;
+	}
 	if (s->silent > 0) {
 		s->silent--;
 		return;
@@ -77,9 +90,21 @@ static void on_datagram(uv_udp_t *u, ssize_t n, const uv_buf_t *buf, const struc
 	reply_datagram(s, GOOD, from);
 }
 
+static void answer_late(const struct server *s)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&s->own, sizeof s->own), 0);
+	assert_int_equal(
+		sendto(fd, "late", 4, 0, (const struct sockaddr *)&s->asker, sizeof s->asker), 4);
+	close(fd);
+}
+
 static void on_step(uv_timer_t *t)
 {
 	struct server *s = t->data;
+	if (s->late && s->raw_at == 5) {
+		answer_late(s);
+	}
 	uv_buf_t buf = uv_buf_init((char *)s->raw + s->raw_at, 1);
 	if (s->raw_at == s->raw_n || uv_try_write((uv_stream_t *)&s->peer, &buf, 1) != 1) {
 		uv_timer_stop(t);
@@ -247,6 +272,18 @@ TEST(nobody_at_the_datagram_port_leads_to_a_stream)
 	server_close(&s);
 }
 
+TEST(a_datagram_that_comes_late_does_not_touch_the_stream)
+{
+	UNUSED_STATE;
+	struct server s;
+	server_open(&s, true, true);
+	s.late = true;
+	struct outcome o = ask(&s, DIF_EXCHANGE_DATAGRAM);
+	assert_answered(&o);
+	assert_int_equal(s.streams, 1);
+	server_close(&s);
+}
+
 TEST(a_stream_carries_lengths)
 {
 	UNUSED_STATE;
@@ -350,6 +387,7 @@ int main(void)
 		cmocka_unit_test(a_lost_datagram_is_sent_again),
 		cmocka_unit_test(what_begins_otherwise_is_dropped),
 		cmocka_unit_test(nobody_at_the_datagram_port_leads_to_a_stream),
+		cmocka_unit_test(a_datagram_that_comes_late_does_not_touch_the_stream),
 		cmocka_unit_test(a_stream_carries_lengths),
 		cmocka_unit_test(a_stream_with_a_foreign_message_goes_on),
 		cmocka_unit_test(an_answer_that_is_too_long_is_none),
