@@ -140,6 +140,7 @@ static bool recall_marker(struct dif_delivery *d)
 	            strlen(part[3]) < sizeof last.sha256;
 	if (good) {
 		memcpy(last.sha256, part[3], strlen(part[3]) + 1);
+		d->marker.ours = last;
 		good = dif_order_compare(&last, &d->job.manifest->order) <= 0;
 	}
 	if (good) {
@@ -220,6 +221,24 @@ static void put_marker(struct dif_delivery *d)
 	dif_delivery_errand(d, &d->marker.errand, DIF_PUT, &d->marker.put, on_marked);
 }
 
+/* Whoever wrote it has written other keys, too: another agent, or a run of ours that was killed
+ * before it was recorded. What we remember of them is not what stands there. */
+static void note_strange(struct dif_delivery *d, const struct dif_held *theirs)
+{
+	const struct dif_order *ours = &d->marker.ours;
+	char sha256[65];
+	dif_hex(sha256, theirs->sha256, sizeof theirs->sha256);
+	if (!d->to->known || ours->sha256[0] == '\0' ||
+	    (theirs->epoch == ours->epoch && theirs->number == ours->number &&
+	     strcmp(sha256, ours->sha256) == 0)) {
+		return;
+	}
+	dif_log(DIF_LOG_INFO, "written", "destination=%s by=another cut=%.12s",
+	        dif_q(d->to->config->name), sha256);
+	dif_delivery_forget(d, NULL);
+	d->to->known = false;
+}
+
 /* Where theirs stands against ours, by the whole order. */
 static int compare_marker(const struct dif_delivery *d, const struct dif_held *h)
 {
@@ -262,6 +281,7 @@ static bool may_replace(struct dif_delivery *d, const struct dif_object *o, bool
 		superseded(d, &theirs);
 		return false;
 	}
+	note_strange(d, &theirs);
 	*equal = order == 0;
 	return true;
 }

@@ -99,6 +99,7 @@ struct dif_delivery {
 		struct dif_field meta[4];
 		char text[MARKER_MAX];
 		char *tag;
+		struct dif_order ours; /* the last that we wrote; sha256 "": not known */
 		bool asked, there, watching;
 		uint32_t rounds;
 	} marker;

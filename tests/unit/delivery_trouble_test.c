@@ -139,6 +139,23 @@ TEST(of_two_cuts_of_one_number_the_lower_sha256_is_written_over)
 	world_free(w);
 }
 
+TEST(what_another_agent_wrote_meanwhile_is_not_taken_for_ours)
+{
+	UNUSED_STATE;
+	struct world *w = world_new(BUDGET);
+	struct cut *c = world_cut(w, 100, few, DIF_LEN(few));
+	assert_int_equal(world_exit(w, c, 1), 0);
+	/* it has published a cut since, in which a key is another than in our two */
+	theirs(w->store[0], "a.json", "theirs", "150", LOWEST);
+	theirs(w->store[0], ".difusor/live", "{}", "150", LOWEST);
+	struct cut *d = world_cut(w, 200, few, DIF_LEN(few));
+	assert_int_equal(world_exit(w, d, 1), 0);
+	check_holds(w->store[0], few, DIF_LEN(few));
+	cut_free(c);
+	cut_free(d);
+	world_free(w);
+}
+
 static bool has_the_next_one(void *data)
 {
 	return mem_find(data, "b.json") != NULL;
@@ -194,6 +211,7 @@ int main(void)
 		cmocka_unit_test(after_a_store_that_kept_nothing_right_all_is_written_again),
 		cmocka_unit_test(of_two_cuts_of_one_number_the_higher_sha256_stays),
 		cmocka_unit_test(of_two_cuts_of_one_number_the_lower_sha256_is_written_over),
+		cmocka_unit_test(what_another_agent_wrote_meanwhile_is_not_taken_for_ours),
 		cmocka_unit_test(a_newer_cut_does_not_wait_for_an_object_that_hangs),
 		cmocka_unit_test(a_listing_without_end_ends),
 	};
