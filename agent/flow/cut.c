@@ -256,7 +256,9 @@ static void on_archive(struct dif_work *w)
 static void tell_archived(struct dif_cut_run *r)
 {
 	const char *why = "a newer one has come";
-	if (!r->job.archive_only) {
+	if (!r->archive_only) {
+		why = "another agent has the lease and publishes";
+	} else if (!r->job.archive_only) {
 		why = dif_arena_fmt(&r->arena, "it is older than the live cut '%s' (%.12s)",
 		                    r->live.name, r->live.order.sha256);
 	}
@@ -279,6 +281,13 @@ static void on_archived(struct dif_work *w)
 	}
 	if (r->cut.status != DIF_CUT_LIVE) {
 		put_cut(r, DIF_CUT_ARCHIVED);
+	}
+	if (r->job.keep_only) {
+		dif_state_put_manifest(r->setup->state, r->manifest);
+		r->written = true;
+		tell_archived(r);
+		end(r, DIF_EXIT_GUARD);
+		return;
 	}
 	publish(r);
 }

@@ -21,6 +21,8 @@ struct dif_cut_job {
 	int64_t modified_ms; /* the source's Last-Modified, ms since 1970; 0: first seen */
 	bool move;           /* the file may be renamed into the archive instead of copied */
 	bool archive_only;   /* a newer one is there: it is checked and archived; exit 16 */
+	bool keep_only;      /* another agent publishes it: it is ingested, too, so that nothing but
+	                        the delivery is missing where this one has to; exit 16 */
 	bool dry_run;
 	int64_t timeout_ms; /* of the publication; 0: 10 min */
 	/* Destinations to deliver to, by index of setup->destinations; NULL: all. */

@@ -186,6 +186,37 @@ TEST(an_older_cut_is_archived_and_refused)
 	close_world(w);
 }
 
+TEST(what_is_kept_only_is_delivered_by_a_later_repair_without_reading_it_again)
+{
+	UNUSED_STATE;
+	struct world *w = world_with_archive();
+	char path[600];
+	struct ended r = {.w = w};
+	struct dif_error err = {0};
+	snprintf(path, sizeof path, "%s/two.zip", w->folder);
+	world_write(path, second, DIF_LEN(second));
+	struct dif_cut_job job = {
+		.setup = &w->setup, .file = path, .name = "two.zip", .keep_only = true};
+	assert_int_equal(publish(w, "one.zip", first, DIF_LEN(first)).exit, 0);
+	struct ended e = run(w, &job);
+	assert_int_equal(e.exit, 16);
+	assert_false(e.published);
+	assert_non_null(strstr(e.err.text, "another agent has the lease"));
+	assert_true(dif_archive_has(w->setup.archive, e.order.sha256));
+	struct dif_manifest *m = dif_state_manifest(w->setup.state, e.order.sha256, &err);
+	assert_non_null(m);
+	dif_manifest_unref(m);
+	check_text(w->store[0], "a.json", first[1].text);
+	check_cuts(w, "two.zip:0 one.zip:1 ");
+	struct dif_cut_job repair = {.setup = &w->setup};
+	dif_cut_repair(&repair, &events, &r);
+	world_wait(w);
+	assert_int_equal(r.exit, 0);
+	check_text(w->store[0], "a.json", second[1].text);
+	check_cuts(w, "two.zip:1 one.zip:2 ");
+	close_world(w);
+}
+
 TEST(a_rehearsal_never_reaches_production)
 {
 	UNUSED_STATE;
@@ -581,6 +612,8 @@ int main(void)
 		cmocka_unit_test(the_same_package_again_is_nothing_new_until_something_is_missing),
 		cmocka_unit_test(due_orphans_go_also_where_nothing_is_new),
 		cmocka_unit_test(an_older_cut_is_archived_and_refused),
+		cmocka_unit_test(
+			what_is_kept_only_is_delivered_by_a_later_repair_without_reading_it_again),
 		cmocka_unit_test(a_rehearsal_never_reaches_production),
 		cmocka_unit_test(a_package_without_a_site_is_refused_and_remembered),
 		cmocka_unit_test(a_wrong_side_car_is_exit_5_also_for_what_is_live),
