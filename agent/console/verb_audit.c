@@ -160,7 +160,7 @@ static void tell_edge(struct auditing *a, const struct dif_edge_report *r)
 		            "%-16s edge: %" PRIu64 " of %" PRIu64 " URLs answered, %s, %" PRIu64
 		            " differ, %" PRIu64 " not reached, %" PRIu64
 		            " compressed without being asked for\n",
-		            name_of(a), r->checked - r->verdict[DIF_EDGE_UNREACHED], r->of,
+		            name_of(a), r->of - r->verdict[DIF_EDGE_UNREACHED], r->of,
 		            dif_amount(bytes, r->bytes), r->wrong - r->verdict[DIF_EDGE_UNREACHED],
 		            r->verdict[DIF_EDGE_UNREACHED], r->unasked);
 		return;
