@@ -20,12 +20,11 @@
 #include "evidence/drill.h"
 #include "flow/cut.h"
 #include "flow/dropin.h"
+#include "flow/duty.h"
 #include "flow/inbox.h"
-#include "flow/lag.h"
-#include "flow/pace.h"
-#include "flow/reconcile.h"
 #include "flow/source.h"
 #include "flow/traffic.h"
+#include "flow/upkeep.h"
 #include "host/crypto.h"
 
 #define TICK_MS 500       /* how soon a package in the inbox is seen */
@@ -48,15 +47,7 @@ struct waiting {
 	const struct dif_inbox_job *box; /* NULL: from a source */
 	int64_t not_before;              /* steady ms: it failed here, and is tried again then */
 	uint32_t left_out;               /* destinations that a repair kept busy at its start */
-};
-
-/* What is done for one destination by itself. */
-struct alone {
-	struct app *app;
-	uint32_t index;
-	struct dif_reconcile *look;
-	struct dif_cut_run *repair;
-	struct dif_pace pace; /* of repairs that fail */
+	bool takeover; /* no package: what the other agent left undone is brought everywhere */
 };
 
 struct app {
@@ -70,86 +61,22 @@ struct app {
 	int64_t sweep_at;    /* steady ms: what was left in the inbox */
 	struct waiting *current;
 	struct dif_cut_run *cut;
+	bool works;          /* it may publish */
 	bool told;           /* the running cut knows that there is a newer one */
 	uint32_t superseded; /* cuts in a row that ended for that, whole nowhere */
 	uint32_t *only;
-	struct alone *alone; /* one per destination, and room as in flow/config */
+	struct dif_upkeep *upkeep;
+	struct dif_duty_keeper *duty;
 	struct dif_dropin *dropin;
 	struct dif_traffic *traffic;
 	struct dif_drills *drills;
 	uv_timer_t tick;
 	uv_signal_t stop[2];
 	int64_t look_at;
-	uint32_t turn;
 	bool stopping;
 };
 
 static void start_next(struct app *a);
-
-/* --- one destination alone --- */
-
-static void on_repaired(void *data, int code, const struct dif_error *err,
-                        const struct dif_order *order, const struct dif_publication *p)
-{
-	struct alone *one = data;
-	const char *name = one->app->setup->config->destinations[one->index].name;
-	(void)order;
-	(void)p;
-	one->repair = NULL;
-	if (code == DIF_EXIT_OK || code == DIF_EXIT_NOTHING_NEW) {
-		dif_pace_reset(&one->pace);
-	} else if (err->cls != DIF_CANCELED) {
-		bool tell = dif_pace_failed(&one->pace, dif_steady_ms(), err);
-		dif_log(tell ? DIF_LOG_WARNING : DIF_LOG_DEBUG, "repair_failed",
-		        "destination=%s times=%u reason=%s", dif_q(name), one->pace.failures,
-		        dif_q(err->text));
-	}
-	if (code == DIF_EXIT_OK) {
-		dif_log(DIF_LOG_INFO, "repaired", "destination=%s", dif_q(name));
-	}
-	start_next(one->app);
-}
-
-static void repair(struct alone *one)
-{
-	static const struct dif_cut_events events = {NULL, on_repaired};
-	struct dif_cut_job job = {.setup = one->app->setup, .only = &one->index, .nonly = 1};
-	dif_log(DIF_LOG_DEBUG, "repair", "destination=%s",
-	        dif_q(one->app->setup->config->destinations[one->index].name));
-	one->repair = dif_cut_repair(&job, &events, one);
-}
-
-static void on_looked(void *data, enum dif_reconciled what, const struct dif_error *err)
-{
-	struct alone *one = data;
-	struct app *a = one->app;
-	const char *name = a->setup->config->destinations[one->index].name;
-	one->look = NULL;
-	if (what == DIF_RECONCILED_UNREACHED && err->cls != DIF_CANCELED) {
-		dif_log(DIF_LOG_WARNING, "not_reached", "destination=%s reason=%s", dif_q(name),
-		        dif_q(err->text));
-	} else if (what != DIF_RECONCILED_UNREACHED && !a->stopping && a->current == NULL &&
-	           !a->setup->destinations[one->index].gone &&
-	           dif_pace_may(&one->pace, dif_steady_ms()) &&
-	           (what == DIF_RECONCILED_DIFFERS || !dif_lag_is_whole(a->setup, one->index) ||
-	            dif_lag_has_due_orphans(&a->setup->destinations[one->index]))) {
-		repair(one);
-		return;
-	}
-	start_next(a);
-}
-
-static void look_at_all(struct app *a)
-{
-	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
-		struct dif_destination *d = &a->setup->destinations[i];
-		if (!d->busy && !d->gone && a->alone[i].repair == NULL &&
-		    a->alone[i].look == NULL) {
-			a->alone[i].look = dif_reconcile_start(d, a->turn, on_looked, &a->alone[i]);
-		}
-	}
-	a->turn++;
-}
 
 static void plan_look(struct app *a)
 {
@@ -235,7 +162,8 @@ static void tell(const struct waiting *w, int code, const struct dif_error *err,
                  const struct dif_order *order)
 {
 	bool good = code == DIF_EXIT_OK || code == DIF_EXIT_NOTHING_NEW ||
-	            (w->job.archive_only && code == DIF_EXIT_GUARD) || err->cls == DIF_CANCELED;
+	            ((w->job.archive_only || w->job.keep_only) && code == DIF_EXIT_GUARD) ||
+	            err->cls == DIF_CANCELED;
 	dif_log(good ? DIF_LOG_INFO : DIF_LOG_ERROR, "cut", "name=%s sha256=%s exit=%d reason=%s",
 	        dif_q(w->job.name), order->sha256, code,
 	        dif_q(good && code == DIF_EXIT_OK ? "" : err->text));
@@ -297,13 +225,16 @@ static void on_ended(void *data, int code, const struct dif_error *err,
 	struct waiting *w = a->current;
 	a->current = NULL;
 	a->cut = NULL;
-	if (!w->job.archive_only) {
+	if (!w->job.archive_only && !w->job.keep_only) {
 		a->superseded = a->told && !dif_publication_is_there(p) ? a->superseded + 1 : 0;
 	}
 	for (uint32_t i = 0; p != NULL && i < a->setup->config->ndestinations; i++) {
-		dif_pace_reset(&a->alone[i].pace); /* another cut, another try */
+		dif_upkeep_reset(a->upkeep, i); /* another cut, another try */
 	}
 	tell(w, code, err, order);
+	if (w->job.keep_only && code == DIF_EXIT_GUARD) {
+		dif_traffic_kept(a->traffic, order->sha256);
+	}
 	if (w->box != NULL) {
 		answer(a, w, code, err, order, p);
 	}
@@ -336,21 +267,20 @@ static void start_next(struct app *a)
 {
 	static const struct dif_cut_events events = {NULL, on_ended};
 	struct waiting *w = first_waiting(a);
-	if (a->stopping || a->current != NULL || w == NULL) {
-		return;
+	struct dif_duty duty = dif_duty_now(a->duty);
+	if (a->stopping || a->current != NULL || w == NULL || dif_upkeep_is_looking(a->upkeep)) {
+		return; /* a look was canceled: its end calls here again */
 	}
 	uint32_t n = 0, there = 0;
 	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
 		const struct dif_destination *d = &a->setup->destinations[i];
-		if (a->alone[i].look != NULL) {
-			return; /* it was canceled: its end calls here again */
-		}
 		there += !d->gone;
-		if (!d->busy && !d->gone) {
+		if (!d->busy && !d->gone && (duty.may_alone || d->fence != DIF_UNFENCED)) {
 			a->only[n++] = i;
 		}
 	}
-	if (n == 0 && !w->job.archive_only) {
+	w->job.keep_only = !a->works;
+	if (n == 0 && !w->job.archive_only && !w->job.keep_only) {
 		return; /* they were told; the first to end calls here again */
 	}
 	w->job.only = a->only;
@@ -359,7 +289,8 @@ static void start_next(struct app *a)
 	dif_list_remove(&w->link);
 	a->current = w;
 	a->told = false;
-	a->cut = dif_cut_start(&w->job, &events, a);
+	a->cut = w->takeover ? dif_cut_repair(&w->job, &events, a)
+	                     : dif_cut_start(&w->job, &events, a);
 }
 
 static void tell_newer(struct app *a)
@@ -368,14 +299,7 @@ static void tell_newer(struct app *a)
 		a->told = true;
 		dif_cut_supersede(a->cut);
 	}
-	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
-		if (a->alone[i].repair != NULL) {
-			dif_cut_supersede(a->alone[i].repair);
-		}
-		if (a->alone[i].look != NULL) {
-			dif_reconcile_cancel(a->alone[i].look);
-		}
-	}
+	dif_upkeep_supersede(a->upkeep);
 }
 
 /* --- arrivals --- */
@@ -416,10 +340,25 @@ static void on_arrived(void *data, struct dif_source *source, const struct dif_a
 	start_next(a);
 }
 
+/* What only this archive has would be brought by a later takeover as a surprise, and what is
+ * published past the other agent looks like a fault to it. Whoever asks is here and can be told. */
+static void refuse(struct app *a, struct waiting *w, const char *other)
+{
+	struct dif_error err = {0};
+	dif_error_exit(&err, DIF_EXIT_GUARD, DIF_CONFLICT,
+	               "could not publish package '%s': this agent is standby, and '%s' has the "
+	               "lease: hand it to that one, or stop that one first",
+	               w->box->name, other);
+	dif_log(DIF_LOG_WARNING, "inbox", "reason=%s", dif_q(err.text));
+	answer(a, w, err.exit, &err, NULL, NULL);
+	forget(a, w);
+}
+
 static void look_into_inbox(struct app *a)
 {
-	if (a->box != NULL || dif_steady_ms() < a->inbox_at) {
-		return;
+	const char *other = dif_duty_other(a->duty);
+	if (a->box != NULL || dif_steady_ms() < a->inbox_at || (!a->works && other == NULL)) {
+		return; /* also: whose turn it is will be known soon */
 	}
 	struct waiting *w = new_waiting(a);
 	w->box = dif_inbox_next(&w->arena, a->setup->config->state);
@@ -434,6 +373,10 @@ static void look_into_inbox(struct app *a)
 	                              .source = "publish",
 	                              .modified_ms = w->box->left_ms,
 	                              .timeout_ms = w->box->timeout_ms};
+	if (!a->works && w->box->left_ms == 0) {
+		refuse(a, w, other);
+		return;
+	}
 	if (w->box->left_ms != 0) {
 		dif_log(DIF_LOG_WARNING, "inbox", "name=%s what=%s", dif_q(w->box->name),
 		        dif_q("whoever handed it over is gone: it is archived, and published where "
@@ -450,9 +393,6 @@ static void look_into_inbox(struct app *a)
 static void on_added(void *data, uint32_t first, uint32_t n)
 {
 	struct app *a = data;
-	for (uint32_t i = first; i < first + n; i++) {
-		a->alone[i] = (struct alone){.app = a, .index = i};
-	}
 	dif_traffic_added(a->traffic, first, n);
 	a->look_at = dif_steady_ms();
 }
@@ -467,16 +407,10 @@ static void on_gone(void *data, uint32_t index)
 static void on_left(void *data, uint32_t index)
 {
 	struct app *a = data;
-	struct alone *one = &a->alone[index];
 	a->setup->destinations[index].gone = true;
 	dif_log(DIF_LOG_INFO, "dropin", "destination=%s state=rests",
 	        dif_q(a->setup->config->destinations[index].name));
-	if (one->repair != NULL) {
-		dif_cut_cancel(one->repair);
-	}
-	if (one->look != NULL) {
-		dif_reconcile_cancel(one->look);
-	}
+	dif_upkeep_cancel(a->upkeep, index);
 }
 
 static void on_back(void *data, uint32_t index)
@@ -484,7 +418,7 @@ static void on_back(void *data, uint32_t index)
 	struct app *a = data;
 	a->setup->destinations[index].gone = false;
 	dif_traffic_back(a->traffic, index);
-	dif_pace_reset(&a->alone[index].pace);
+	dif_upkeep_reset(a->upkeep, index);
 	a->look_at = dif_steady_ms();
 }
 
@@ -502,6 +436,69 @@ static void look_soon(void *data)
 	a->look_at = dif_steady_ms();
 }
 
+static bool may_drill(void *data)
+{
+	struct app *a = data;
+	return dif_duty_now(a->duty).may_alone;
+}
+
+/* --- of two agents --- */
+
+/* All destinations at once, with the barrier between them; what nothing is missing of costs a
+ * look. */
+static void take_over(struct app *a)
+{
+	struct waiting *w = new_waiting(a);
+	w->takeover = true;
+	w->job = (struct dif_cut_job){.setup = a->setup, .name = "the newest of the archive"};
+	dif_list_remove(&w->link);
+	dif_list_push(&a->waiting, &w->link);
+	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
+		dif_upkeep_reset(a->upkeep, i);
+	}
+	a->look_at = dif_steady_ms();
+	start_next(a);
+}
+
+/* What is under way may end: the fence of its keys holds, and readers wait for it. Where a store
+ * keeps no conditions, nobody else may write beside it, so it ends early. */
+static void step_back(struct app *a)
+{
+	bool bare = false;
+	struct dif_link *l = a->waiting.next;
+	while (l != &a->waiting) {
+		struct waiting *w = DIF_ENTRY(l, struct waiting, link);
+		l = l->next;
+		if (w->takeover) {
+			forget(a, w);
+		}
+	}
+	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
+		bare = bare || a->setup->destinations[i].fence == DIF_UNFENCED;
+	}
+	if (bare && a->cut != NULL) {
+		dif_cut_supersede(a->cut);
+	}
+	if (bare) {
+		dif_upkeep_supersede(a->upkeep);
+	}
+	dif_setup_rest_purges(a->setup);
+}
+
+static void on_duty(void *data)
+{
+	struct app *a = data;
+	struct dif_duty duty = dif_duty_now(a->duty);
+	bool worked = a->works;
+	a->works = duty.may_publish;
+	dif_traffic_lead(a->traffic, duty.may_alone);
+	if (a->works && !worked) {
+		take_over(a);
+	} else if (worked && !a->works) {
+		step_back(a);
+	}
+}
+
 static void on_tick(uv_timer_t *t)
 {
 	struct app *a = t->data;
@@ -509,12 +506,14 @@ static void on_tick(uv_timer_t *t)
 		a->sweep_at = dif_steady_ms() + SWEEP_MS;
 		dif_inbox_sweep(a->setup->config->state);
 	}
-	dif_setup_resume_purges(a->setup);
+	if (a->works) {
+		dif_setup_resume_purges(a->setup);
+	}
 	look_into_inbox(a);
 	start_next(a); /* what failed here may have its time now */
-	if (dif_steady_ms() >= a->look_at && a->current == NULL) {
+	if (a->works && dif_steady_ms() >= a->look_at && a->current == NULL) {
 		plan_look(a);
-		look_at_all(a);
+		dif_upkeep_look(a->upkeep);
 	}
 }
 
@@ -542,6 +541,7 @@ static void on_stop(uv_signal_t *signal, int number)
 	}
 	dif_drills_close(a->drills);
 	dif_traffic_close(a->traffic);
+	dif_duty_close(a->duty);
 	for (uint32_t i = 0; i < DIF_LEN(a->stop); i++) {
 		uv_unref((uv_handle_t *)&a->stop[i]); /* stay for the second time */
 	}
@@ -553,12 +553,7 @@ static void on_stop(uv_signal_t *signal, int number)
 		dif_cut_cancel(a->cut);
 	}
 	for (uint32_t i = 0; i < a->setup->config->ndestinations; i++) {
-		if (a->alone[i].repair != NULL) {
-			dif_cut_cancel(a->alone[i].repair);
-		}
-		if (a->alone[i].look != NULL) {
-			dif_reconcile_cancel(a->alone[i].look);
-		}
+		dif_upkeep_cancel(a->upkeep, i);
 	}
 }
 
@@ -574,10 +569,13 @@ static void start_handles(struct app *a)
 	uv_timer_init(loop, &a->tick);
 	a->tick.data = a;
 	static const struct dif_traffic_events traffic = {on_left, on_asked};
-	a->traffic = dif_traffic_open(a->setup, &traffic, a);
-	const struct dif_drills_in drills = {a->setup, a->traffic, a->sources, look_soon, a};
+	a->duty = dif_duty_open(a->setup, on_duty, a);
+	a->works = a->duty != NULL && dif_duty_now(a->duty).may_publish;
+	a->traffic = dif_traffic_open(a->setup, a->works, &traffic, a);
+	const struct dif_drills_in drills = {a->setup,  a->traffic, a->sources,
+	                                     look_soon, may_drill,  a};
 	a->drills = a->traffic != NULL ? dif_drills_open(&drills) : NULL;
-	if (a->drills == NULL) {
+	if (a->duty == NULL || a->drills == NULL) {
 		abort(); /* as of any memory at the start: the service starts it again */
 	}
 	uv_timer_start(&a->tick, on_tick, 0, TICK_MS);
@@ -602,6 +600,19 @@ static bool start_sources(struct app *a, struct dif_error *err)
 	return true;
 }
 
+static bool may_repair(void *data, uint32_t index)
+{
+	struct app *a = data;
+	const struct dif_destination *d = &a->setup->destinations[index];
+	return a->works && !a->stopping && a->current == NULL && !d->gone &&
+	       (dif_duty_now(a->duty).may_alone || d->fence != DIF_UNFENCED);
+}
+
+static void on_kept_up(void *data)
+{
+	start_next(data);
+}
+
 static bool allocate(struct app *a)
 {
 	uint32_t nd = a->setup->config->ndestinations + DIF_CONFIG_ROOM;
@@ -610,14 +621,9 @@ static bool allocate(struct app *a)
 	a->sources = calloc(ns + 1, sizeof(struct dif_source *));
 	a->held = calloc(ns + 1, sizeof *a->held);
 	a->only = calloc(nd, sizeof *a->only);
-	a->alone = calloc(nd, sizeof *a->alone);
-	if (a->sources == NULL || a->held == NULL || a->only == NULL || a->alone == NULL) {
-		return false;
-	}
-	for (uint32_t i = 0; i < nd; i++) {
-		a->alone[i] = (struct alone){.app = a, .index = i};
-	}
-	return true;
+	static const struct dif_upkeep_events events = {may_repair, on_kept_up};
+	a->upkeep = dif_upkeep_open(a->setup, &events, a);
+	return a->sources != NULL && a->held != NULL && a->only != NULL && a->upkeep != NULL;
 }
 
 static void release(struct app *a)
@@ -628,7 +634,7 @@ static void release(struct app *a)
 	free(a->sources);
 	free(a->held);
 	free(a->only);
-	free(a->alone);
+	dif_upkeep_free(a->upkeep);
 }
 
 static int run(const struct dif_args *args)

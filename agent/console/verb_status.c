@@ -8,6 +8,7 @@
 #include "console/progress.h"
 #include "console/report.h"
 #include "console/traffic_report.h"
+#include "flow/duty.h"
 
 #define WATCH_MS 1000
 #define RECENT 200 /* cuts looked through for the live one */
@@ -72,6 +73,57 @@ static void json_destination(struct looking *l, struct dif_json *j,
 	dif_json_close(j, '}');
 }
 
+/* Of two agents; nothing where there is no lease, or none has been asked for yet. */
+static bool recall_duty(struct looking *l, struct dif_duty_view *v)
+{
+	return l->setup->config->nleases > 0 && l->setup->state != NULL &&
+	       dif_duty_recall(l->setup->state, &l->arena, v);
+}
+
+static void json_lease(struct looking *l, struct dif_json *j)
+{
+	struct dif_duty_view v;
+	if (!recall_duty(l, &v)) {
+		dif_json_str(j, "lease", NULL);
+		return;
+	}
+	dif_json_open(j, "lease", '{');
+	dif_json_str(j, "name", l->setup->config->leases[0].name);
+	dif_json_bool(j, "running", dif_state_holder(l->setup->config->state) != 0);
+	dif_json_str(j, "role", dif_role_name(v.role));
+	dif_json_int(j, "since_ms", v.since);
+	dif_json_str(j, "owner", v.owner);
+	dif_json_str(j, "holder", v.holder[0] != '\0' ? v.holder : NULL);
+	dif_json_int(j, "fence", v.fence);
+	dif_json_str(j, "trouble", v.trouble[0] != '\0' ? v.trouble : NULL);
+	dif_json_close(j, '}');
+}
+
+static void text_lease(struct looking *l, struct dif_buf *out)
+{
+	struct dif_duty_view v;
+	char span[DIF_DATE_MAX];
+	if (!recall_duty(l, &v)) {
+		return;
+	}
+	dif_buf_fmt(out, "%-16s %s for %s", "role", dif_role_name(v.role),
+	            dif_span(span, dif_wall_ms() - v.since));
+	if (strcmp(v.holder, v.owner) == 0) {
+		dif_buf_fmt(out, "; the lease was its own when it asked last, fence %" PRId64,
+		            v.fence);
+	} else if (v.holder[0] != '\0') {
+		dif_buf_fmt(out, "; '%s' has the lease, or had it last", v.holder);
+	}
+	dif_buf_fmt(out, "\n");
+	if (v.trouble[0] != '\0') {
+		dif_buf_fmt(out, "%-16s THE LEASE CANNOT BE ASKED FOR: %s\n", "", v.trouble);
+	}
+	if (dif_state_holder(l->setup->config->state) == 0) {
+		dif_buf_fmt(out, "%-16s no agent is running: as it was %s ago\n", "",
+		            dif_span(span, dif_wall_ms() - v.kept));
+	}
+}
+
 static void print_json(struct looking *l, struct dif_buf *out)
 {
 	const struct dif_config *config = l->setup->config;
@@ -96,6 +148,7 @@ static void print_json(struct looking *l, struct dif_buf *out)
 		json_destination(l, &j, &config->destinations[i]);
 	}
 	dif_json_close(&j, ']');
+	json_lease(l, &j);
 	dif_traffic_report_json(&j, l->setup);
 	dif_json_close(&j, '}');
 	dif_buf_fmt(out, "\n");
@@ -140,6 +193,7 @@ static void print_text(struct looking *l, struct dif_buf *out)
 		dif_buf_fmt(out, "%-16s %s between its first and its last destination\n", "skew",
 		            dif_span(age, skew));
 	}
+	text_lease(l, out);
 	/* a first cut that failed everywhere is not live, and its reasons are what is asked for */
 	for (uint32_t i = 0; l->setup->state != NULL && i < config->ndestinations; i++) {
 		text_destination(l, out, &config->destinations[i]);

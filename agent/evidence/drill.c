@@ -284,6 +284,11 @@ void dif_drills_asked(struct dif_drills *d, const struct dif_ask *ask)
 		dif_error_exit(&err, DIF_EXIT_GUARD, DIF_CONFLICT,
 		               "could not begin drill '%.32s': '%s' runs", ask->drill,
 		               d->record.id);
+	} else if (!d->in.may(d->in.data)) {
+		dif_error_exit(&err, DIF_EXIT_GUARD, DIF_CONFLICT,
+		               "could not begin drill '%.32s': this agent is standby: ask the one "
+		               "that has the lease (difusor status)",
+		               ask->drill);
 	} else if (begin(d, ask, &err) && !ask->dry_run) {
 		out.text = d->record.id;
 	}

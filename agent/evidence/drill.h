@@ -25,6 +25,7 @@ struct dif_drills_in {
 	struct dif_traffic *traffic;
 	struct dif_source *const *sources; /* by the index of config->sources */
 	void (*look)(void *data);          /* the agent should look at its destinations now */
+	bool (*may)(void *data); /* it delivers and steers: else there is nothing to try */
 	void *data;
 };
 

@@ -281,6 +281,14 @@ static void init_subjects(struct dif_check *c)
 		s->i = c->setup->steerings[i];
 		s->asks = check_steering_asks;
 	}
+	for (uint32_t i = 0; i < config->nleases; i++, s++) {
+		init_subject(c, s, "lease");
+		s->lease = &config->leases[i];
+		s->name = s->lease->name;
+		s->section = s->lease->section;
+		s->i = c->setup->leases[i];
+		s->asks = check_lease_asks;
+	}
 }
 
 static void on_cut(void *data, const struct dif_cut *cut)
@@ -314,7 +322,8 @@ bool dif_check_start(struct dif_setup *setup, const struct dif_check_events *eve
 {
 	struct dif_check *c = calloc(1, sizeof *c);
 	const struct dif_config *config = setup->config;
-	uint32_t n = config->nsources + config->ndestinations + config->nsteerings;
+	uint32_t n =
+		config->nsources + config->ndestinations + config->nsteerings + config->nleases;
 	if (c != NULL) {
 		c->subjects = calloc(n + 1, sizeof *c->subjects); /* one more: n may be 0 */
 		c->big = malloc(BIG);

@@ -16,7 +16,7 @@ const char *dif_verdict_name(uint32_t verdict); /* "no-go"; never NULL */
 
 /* Valid during the call. */
 struct dif_check_point {
-	const char *what, *name; /* "source", "destination" or "steering", and which */
+	const char *what, *name; /* "source", "destination", "steering" or "lease", and which */
 	const char *question;    /* "reach", "tls", "may put" */
 	uint32_t verdict;        /* enum dif_verdict */
 	const char *text;

@@ -8,6 +8,7 @@
  *   check_kinds.c   what comes of each kind of entry through it
  *   check_source.c  what lies at a source
  *   check_steering.c  the record that leads readers
+ *   check_lease.c   what decides which of two agents works
  */
 #ifndef DIF_FLOW_CHECK_PRIVATE_H
 #define DIF_FLOW_CHECK_PRIVATE_H
@@ -50,6 +51,7 @@ struct subject {
 	const struct dif_source_config *source;     /* NULL: a destination */
 	struct dif_destination *d;                  /* NULL: another kind */
 	const struct dif_steering_config *steering; /* NULL: likewise */
+	const struct dif_lease_config *lease;       /* NULL: likewise */
 	check_ask *const *asks;                     /* ends with NULL */
 	uint32_t at;
 	bool ended;
@@ -59,6 +61,7 @@ struct subject {
 	/* the question that is being asked */
 	struct dif_get get;
 	struct dif_route route;
+	struct dif_lease_call lease_call;
 	struct dif_put put;
 	struct dif_list list;
 	struct dif_remove remove;
@@ -144,6 +147,7 @@ const char *check_right(const struct subject *s, enum right right);
 extern check_ask *const check_store_asks[];
 extern check_ask *const check_source_asks[];
 extern check_ask *const check_steering_asks[];
+extern check_ask *const check_lease_asks[];
 
 /* check_steering.c */
 void check_steering_after(struct subject *s);

@@ -74,7 +74,8 @@ struct dif_failover_config {
 
 struct dif_lease_config {
 	const char *name, *section, *plugin;
-	int64_t ttl; /* ms, whole seconds */
+	int64_t ttl;         /* ms, whole seconds */
+	const char *without; /* "publish", "wait": while the lease cannot be asked for */
 };
 
 struct dif_destination_config {

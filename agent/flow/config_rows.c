@@ -429,6 +429,13 @@ static const struct dif_option lease_rows[] = {
          .max = 300 * SECOND,
          AT(ttl),
          .help = "How long the lease holds when its agent falls silent."},
+	{.name = "without",
+         .def = "publish",
+         .type = DIF_ENUM,
+         .choices = "publish wait",
+         AT(without),
+         .help = "What an agent does that could not ask for three times ttl: publish all the "
+                 "same, as the other may, too, or wait. Who had it last goes on steering."},
 };
 #undef AT
 

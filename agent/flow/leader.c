@@ -29,6 +29,7 @@ struct dif_leader {
 	int64_t until;   /* steady ms: what we have counts until then */
 	int64_t sent;    /* of the question that runs */
 	int64_t next_at; /* steady ms: the next question */
+	int64_t answered;
 	uv_timer_t timer;
 	struct dif_lease_call in;
 	struct dif_op_run *run;
@@ -152,6 +153,9 @@ static void on_answer(void *data, const struct dif_outcome *out)
 	l->run = NULL;
 	l->trouble = out->err;
 	l->next_at = dif_steady_ms() + third(l);
+	if (out->err.cls == DIF_OK || (renewing && out->err.cls == DIF_NOT_FOUND)) {
+		l->answered = dif_steady_ms();
+	}
 	if (l->closing) {
 		if (!renewing) {
 			on_acquired(l, out); /* to give it back */
@@ -218,7 +222,7 @@ struct dif_leader *dif_leader_open(struct dif_engine *e, struct dif_instance *i,
 	int rc = uv_timer_init(&e->loop, &l->timer);
 	assert(rc == 0);
 	l->timer.data = l;
-	l->next_at = dif_steady_ms();
+	l->next_at = l->answered = dif_steady_ms();
 	plan(l);
 	return l;
 }
@@ -250,6 +254,11 @@ const char *dif_leader_holder(const struct dif_leader *l)
 const char *dif_leader_owner(const struct dif_leader *l)
 {
 	return l->owner;
+}
+
+int64_t dif_leader_answered(const struct dif_leader *l)
+{
+	return l->answered;
 }
 
 uint64_t dif_leader_fence(const struct dif_leader *l)

@@ -31,7 +31,9 @@ bool dif_leader_is_active(const struct dif_leader *l);
 /* Who has it: the other's owner, or ours; "" where that is not known. */
 const char *dif_leader_holder(const struct dif_leader *l);
 const char *dif_leader_owner(const struct dif_leader *l); /* ours: HOST.PID.CHANCE */
-uint64_t dif_leader_fence(const struct dif_leader *l);    /* rises with every holder; 0: none yet */
+/* steady ms: when the service told last who has it; else when this was opened. */
+int64_t dif_leader_answered(const struct dif_leader *l);
+uint64_t dif_leader_fence(const struct dif_leader *l); /* rises with every holder; 0: none yet */
 /* The last failure to ask; cls OK: none since. */
 const struct dif_error *dif_leader_trouble(const struct dif_leader *l);
 

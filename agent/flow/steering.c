@@ -58,6 +58,9 @@ struct dif_steering {
 	char idem[2 * ID_BYTES + 1];
 	uint32_t questions; /* about the ticket */
 	struct dif_steering_status status;
+	bool watching;                 /* it only reads */
+	const struct dif_target *read; /* then: what was read; of the round */
+	uint32_t nread;
 	bool closing;
 };
 
@@ -123,9 +126,13 @@ static bool is_over(struct dif_steering *s, const struct dif_outcome *out)
 	if (s->closing) {
 		return true;
 	}
-	if (out->err.cls == DIF_CONFLICT && s->sm.state == SETTING &&
+	if (out->err.cls == DIF_CONFLICT && s->sm.state == SETTING && !s->watching &&
 	    s->conflicts++ < CONFLICTS_MAX) {
 		read_route(s); /* somebody was there in between: what stands now decides */
+		return true;
+	}
+	if (s->watching && (s->sm.state != READING || out->err.cls == DIF_CANCELED)) {
+		read_route(s); /* whatever came of the change, another agent decides now */
 		return true;
 	}
 	if (out->err.cls != DIF_OK) {
@@ -226,6 +233,18 @@ static void stand(struct dif_steering *s)
 	}
 }
 
+static void seen(struct dif_steering *s, const struct dif_target *read, uint32_t n)
+{
+	s->status.failures = s->conflicts = 0;
+	s->status.err = (struct dif_error){0};
+	s->has_set = s->just_set = false;
+	s->read = read;
+	s->nread = n;
+	dif_sm_move(&s->sm, REST);
+	uv_timer_start(&s->timer, on_time, AGAIN_MS, 0);
+	tell(s);
+}
+
 static void judge(struct dif_steering *s, const struct dif_outcome *out)
 {
 	struct dif_steering_plan plan = {0};
@@ -252,6 +271,10 @@ static void judge(struct dif_steering *s, const struct dif_outcome *out)
 	}
 	if (out->result.ttl_s > 0) {
 		s->status.ttl_s = out->result.ttl_s;
+	}
+	if (s->watching) {
+		seen(s, read, n);
+		return;
 	}
 	if (!dif_steering_compare(&s->round, dif_instance_caps(s->instance), s->want, s->nwant,
 	                          read, n, &plan, &err)) {
@@ -298,6 +321,7 @@ static uint32_t ttl_of(const struct dif_steering *s)
 static void read_route(struct dif_steering *s)
 {
 	uv_timer_stop(&s->timer);
+	s->read = NULL;
 	dif_arena_reset(&s->round);
 	s->ticket.id = NULL;
 	s->newer = false;
@@ -364,11 +388,36 @@ void dif_steering_want(struct dif_steering *s, const struct dif_steering_target 
 	s->nwant = want != NULL && !s->wish.failed ? n : 0;
 	s->wished = dif_steady_ms();
 	s->status.stands = false;
+	s->watching = false;
 	s->newer = true;
 	if (s->nwant > 0 && (s->sm.state == REST || s->sm.state == PAUSING)) {
 		s->status.failures = 0;
 		read_route(s);
 	}
+}
+
+void dif_steering_watch(struct dif_steering *s)
+{
+	s->watching = true;
+	s->status.stands = false;
+	s->newer = true;
+	s->read = NULL;
+	if (s->sm.state == REST || s->sm.state == PAUSING || s->op == NULL) {
+		read_route(s);
+	} else if (s->sm.state != READING) {
+		dif_op_cancel(s->op);
+	}
+}
+
+const struct dif_target *dif_steering_read(const struct dif_steering *s, uint32_t *n)
+{
+	*n = s->nread;
+	return s->watching ? s->read : NULL;
+}
+
+const struct dif_caps *dif_steering_caps(const struct dif_steering *s)
+{
+	return dif_instance_caps(s->instance);
 }
 
 const struct dif_steering_status *dif_steering_status(const struct dif_steering *s)

@@ -24,6 +24,7 @@
 
 #define DIF_STEERING_TARGETS 1024 /* of one record, ours and others */
 #define DIF_STEERING_TEXT 512
+#define DIF_STEERING_WHOLE 100 /* percent: all of its weight, as in flow/failover */
 
 /* One of our destinations. */
 struct dif_steering_target {
@@ -57,6 +58,12 @@ struct dif_steering *dif_steering_open(struct dif_engine *e, struct dif_instance
  * has a weight nothing is done. Begins at once, or when what runs has ended. */
 void dif_steering_want(struct dif_steering *s, const struct dif_steering_target *targets,
                        uint32_t n);
+/* Another agent sets the route: nothing is wanted any more, and what stands is only read, now and
+ * every minute, until the next want. `changed` follows each reading. */
+void dif_steering_watch(struct dif_steering *s);
+/* What was read, while it is watched; NULL: nothing yet. Valid within `changed`. */
+const struct dif_target *dif_steering_read(const struct dif_steering *s, uint32_t *n);
+const struct dif_caps *dif_steering_caps(const struct dif_steering *s);
 const struct dif_steering_status *dif_steering_status(const struct dif_steering *s);
 const struct dif_steering_config *dif_steering_config(const struct dif_steering *s);
 /* No event after this; frees itself on the loop. A change under way may still have its effect. */
@@ -79,5 +86,12 @@ bool dif_steering_compare(struct dif_arena *a, const struct dif_caps *caps,
                           const struct dif_steering_target *want, uint32_t nwant,
                           const struct dif_target *read, uint32_t nread,
                           struct dif_steering_plan *to, struct dif_error *err);
+
+/* The percents of its own weight with which each of ours stands there; the one with the largest
+ * part of its weight has all of it. weight of a target: its own, 0: a spare. False: none of ours
+ * has readers there, and percent is untouched. */
+bool dif_steering_percents(const struct dif_caps *caps, const struct dif_steering_target *ours,
+                           uint32_t n, const struct dif_target *read, uint32_t nread,
+                           uint32_t *percent);
 
 #endif

@@ -25,11 +25,16 @@ static bool has_name(const struct dif_target *t)
 	return t->name != NULL && *t->name != '\0' && strcasecmp(t->name, t->value) != 0;
 }
 
+static bool is_this(const struct dif_steering_target *want, const struct dif_target *t)
+{
+	return has_name(t) ? strcmp(t->name, want->name) == 0
+	                   : strcasecmp(t->value, want->value) == 0;
+}
+
 static bool is_ours(const struct dif_steering_target *want, uint32_t n, const struct dif_target *t)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		if (has_name(t) ? strcmp(t->name, want[i].name) == 0
-		                : strcasecmp(t->value, want[i].value) == 0) {
+		if (is_this(&want[i], t)) {
 			return true;
 		}
 	}
@@ -150,4 +155,42 @@ bool dif_steering_compare(struct dif_arena *a, const struct dif_caps *caps,
 	}
 	*to = p;
 	return true;
+}
+
+/* What the record gives one of ours; 0: it is not there, or has no readers. */
+static uint32_t weight_there(const struct dif_steering_target *one, const struct dif_target *read,
+                             uint32_t nread, bool weights)
+{
+	for (uint32_t k = 0; k < nread; k++) {
+		if (is_this(one, &read[k])) {
+			return weights ? read[k].weight : 1;
+		}
+	}
+	return 0;
+}
+
+bool dif_steering_percents(const struct dif_caps *caps, const struct dif_steering_target *ours,
+                           uint32_t n, const struct dif_target *read, uint32_t nread,
+                           uint32_t *percent)
+{
+	bool weights = (caps->flags & DIF_CAP_WEIGHTS) != 0;
+	double most = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		double own = ours[i].weight > 0 && weights ? ours[i].weight : 1;
+		double part = weight_there(&ours[i], read, nread, weights) / own;
+		/* a spare has no weight of its own to be a part of */
+		most = part > most && (ours[i].weight > 0 || !weights) ? part : most;
+	}
+	bool any = false;
+	for (uint32_t i = 0; i < n; i++) {
+		any = any || weight_there(&ours[i], read, nread, weights) > 0;
+	}
+	for (uint32_t i = 0; any && i < n; i++) {
+		uint32_t there = weight_there(&ours[i], read, nread, weights);
+		bool spare = ours[i].weight == 0 || !weights;
+		double part = spare || most <= 0 ? 1 : there / (double)ours[i].weight / most;
+		percent[i] = there == 0 ? 0 : (uint32_t)(part * DIF_STEERING_WHOLE + 0.5);
+		percent[i] = there > 0 && percent[i] == 0 ? 1 : percent[i];
+	}
+	return any;
 }

@@ -36,7 +36,9 @@ struct dif_traffic {
 	struct dif_steering **steerings;
 	uv_timer_t tick;
 	int64_t references_at, ask_at;
-	bool news; /* the view is not kept yet */
+	bool news;    /* the view is not kept yet */
+	bool leads;   /* else another agent does */
+	bool follows; /* the route is what stands in the record, until that was read */
 };
 
 /* --- what the state keeps --- */
@@ -232,6 +234,9 @@ static void steer(struct dif_traffic *t)
 	struct dif_arena a;
 	const struct dif_config *c = t->s->config;
 	uint32_t n = 0;
+	if (t->follows) {
+		return;
+	}
 	dif_arena_init(&a, ARENA_MAX, false);
 	struct dif_steering_target *to =
 		dif_arena_alloc(&a, (c->ndestinations + DIF_TRAFFIC_RETIRED) * sizeof *to);
@@ -258,10 +263,38 @@ static void steer(struct dif_traffic *t)
 	dif_arena_fini(&a);
 }
 
+static void tell_route(struct dif_traffic *t, bool moved)
+{
+	struct dif_buf route;
+	dif_buf_init(&route, WORDS_MAX);
+	dif_traffic_view_route(&t->view, &route);
+	dif_log(moved ? DIF_LOG_WARNING : DIF_LOG_INFO, "route", "to=%s reason=%s",
+	        dif_q(dif_buf_str(&route)), dif_q(t->view.failover.reason));
+	dif_buf_fini(&route);
+}
+
+/* What another agent has set. Where that is not what we knew, it has just moved. */
+static void follow(struct dif_traffic *t, struct dif_steering *s)
+{
+	uint32_t n = 0;
+	const struct dif_target *read = dif_steering_read(s, &n);
+	bool changed = false;
+	if (read == NULL || !t->follows ||
+	    !dif_traffic_view_follow(&t->view, dif_steering_caps(s), read, n, &changed)) {
+		return;
+	}
+	if (changed) {
+		tell_route(t, false);
+	}
+}
+
 static void on_steering(void *data, struct dif_steering *s)
 {
 	struct dif_traffic *t = data;
-	bool all = true;
+	bool all = true, was_read = false;
+	uint32_t n = 0;
+	follow(t, s);
+	was_read = dif_steering_read(s, &n) != NULL;
 	for (uint32_t i = 0; i < t->s->config->nsteerings; i++) {
 		struct dif_traffic_steering *v = &t->view.steerings[i];
 		all = all && dif_steering_status(t->steerings[i])->stands;
@@ -273,19 +306,15 @@ static void on_steering(void *data, struct dif_steering *s)
 	}
 	t->view.nretired = all ? 0 : t->view.nretired; /* they stand nowhere any more */
 	t->news = true;
+	if (was_read && t->follows && t->leads) { /* from here on it is ours */
+		t->follows = false;
+		if (t->view.failover.known) {
+			steer(t);
+		}
+	}
 }
 
 /* --- deciding --- */
-
-static void tell_route(struct dif_traffic *t, bool moved)
-{
-	struct dif_buf route;
-	dif_buf_init(&route, WORDS_MAX);
-	dif_traffic_view_route(&t->view, &route);
-	dif_log(moved ? DIF_LOG_WARNING : DIF_LOG_INFO, "route", "to=%s reason=%s",
-	        dif_q(dif_buf_str(&route)), dif_q(t->view.failover.reason));
-	dif_buf_fini(&route);
-}
 
 static void take_plan(struct dif_traffic *t, const struct dif_failover_plan *plan)
 {
@@ -311,6 +340,9 @@ static void take_plan(struct dif_traffic *t, const struct dif_failover_plan *pla
 static void decide(struct dif_traffic *t)
 {
 	struct dif_failover_plan plan;
+	if (t->follows) {
+		return;
+	}
 	dif_traffic_view_decide(&t->view, &plan);
 	take_plan(t, &plan);
 }
@@ -333,7 +365,7 @@ static void let_go(struct dif_traffic *t, uint32_t i)
 {
 	struct one *o = &t->all[i];
 	bool unknown = t->s->config->nsteerings == 0 || !t->view.failover.known;
-	if (t->view.in[i].gone && !o->left &&
+	if (t->view.in[i].gone && !o->left && !t->follows &&
 	    (unknown || (t->view.share[i].percent == 0 && have_readers_left(t)))) {
 		o->left = true;
 		t->events.left(t->data, i);
@@ -384,7 +416,14 @@ static void answer(struct dif_traffic *t, const struct dif_ask *ask, struct dif_
 		               ask->act, ask->name);
 	} else if (!dif_traffic_view_copy(a, &t->view, &tried)) {
 		dif_error_set(&err, DIF_TRANSIENT, "could not decide: out of memory");
-	} else if (dif_traffic_view_act(ask->dry_run ? &tried : &t->view, act, i, &err)) {
+	} else if (!dif_traffic_view_act(ask->dry_run ? &tried : &t->view, act, i, &err)) {
+		t->news = true; /* err says why it was not done */
+	} else if (t->follows) {
+		snprintf(plan.why, sizeof plan.why,
+		         "this agent does not steer: it is noted for when it does; say it to the "
+		         "other one, too");
+		t->news = true;
+	} else {
 		dif_traffic_view_decide(ask->dry_run ? &tried : &t->view, &plan);
 		if (!ask->dry_run) {
 			dif_log(DIF_LOG_INFO, "by_hand", "act=%s destination=%s",
@@ -504,11 +543,8 @@ static bool open_steerings(struct dif_traffic *t)
 	return true;
 }
 
-/* Verdicts are of the run that made them; the route is not. */
-static void remember(struct dif_traffic *t)
+static void judge_anew(struct dif_traffic *t)
 {
-	dif_traffic_view_read(&t->view, t->s->state);
-	t->view.sight = DIF_SIGHT_NONE;
 	for (uint32_t i = 0; i < t->s->config->ndestinations; i++) {
 		struct dif_failover_input *in = &t->view.in[i];
 		begin_health(t, i);
@@ -516,20 +552,57 @@ static void remember(struct dif_traffic *t)
 		in->is_stale = in->is_doubtful = false;
 		in->shown = (struct dif_order){0};
 		in->checked = 0;
+		t->all[i].look_at = 0;
 		in->since = t->all[i].health.since;
 		snprintf(t->view.reason[i], sizeof t->view.reason[i], "%s",
 		         t->all[i].health.reason);
 	}
+}
+
+/* Verdicts are of the run that made them; the route is not. */
+static void remember(struct dif_traffic *t)
+{
+	dif_traffic_view_read(&t->view, t->s->state);
+	t->view.sight = DIF_SIGHT_NONE;
+	judge_anew(t);
 	for (uint32_t i = 0; i < t->s->config->nsteerings; i++) {
 		t->view.steerings[i].status = *dif_steering_status(t->steerings[i]);
 	}
 	if (t->view.failover.known) {
 		steer(t);
 	}
+	for (uint32_t i = 0; t->follows && i < t->s->config->nsteerings; i++) {
+		dif_steering_watch(t->steerings[i]);
+	}
 }
 
-struct dif_traffic *dif_traffic_open(struct dif_setup *s, const struct dif_traffic_events *events,
-                                     void *data)
+void dif_traffic_lead(struct dif_traffic *t, bool leads)
+{
+	if (t->leads == leads) {
+		return;
+	}
+	t->leads = leads;
+	t->follows = !leads || t->s->config->nsteerings > 0;
+	if (leads) { /* what was seen of a cut that was not here yet counts for nothing */
+		judge_anew(t);
+	}
+	t->news = true;
+	for (uint32_t i = 0; i < t->s->config->nsteerings; i++) {
+		dif_steering_watch(t->steerings[i]);
+	}
+}
+
+void dif_traffic_kept(struct dif_traffic *t, const char *sha256)
+{
+	dif_prober_learn(t->prober, sha256);
+	if (t->wanted.order.sha256[0] ==
+	    '\0') { /* readers have none that we know: this will come */
+		want(t, dif_prober_order(t->prober, sha256));
+	}
+}
+
+struct dif_traffic *dif_traffic_open(struct dif_setup *s, bool leads,
+                                     const struct dif_traffic_events *events, void *data)
 {
 	static const struct dif_prober_events looking = {on_looked, on_sight};
 	struct dif_traffic *t = calloc(1, sizeof *t);
@@ -540,6 +613,8 @@ struct dif_traffic *dif_traffic_open(struct dif_setup *s, const struct dif_traff
 	t->s = s;
 	t->events = *events;
 	t->data = data;
+	t->leads = leads;
+	t->follows = !leads;
 	dif_arena_init(&t->arena, ARENA_MAX, false);
 	t->all = calloc(n, sizeof *t->all);
 	t->steerings = calloc(s->config->nsteerings + 1, sizeof(struct dif_steering *));

@@ -25,8 +25,14 @@ struct dif_traffic_events {
 };
 
 /* setup is open with DIF_SETUP_OWN. NULL: out of memory. */
-struct dif_traffic *dif_traffic_open(struct dif_setup *s, const struct dif_traffic_events *events,
-                                     void *data);
+struct dif_traffic *dif_traffic_open(struct dif_setup *s, bool leads,
+                                     const struct dif_traffic_events *events, void *data);
+/* Whether it may set the route. While it may not, it looks and judges on, decides nothing, and
+ * follows what stands in the record; when it may, it begins with the route that it reads there and
+ * judges anew, because a cut that it did not know yet looked like a fault. */
+void dif_traffic_lead(struct dif_traffic *t, bool leads);
+/* A cut that another agent publishes is in the state with its manifest: looks know it. */
+void dif_traffic_kept(struct dif_traffic *t, const char *sha256);
 void dif_traffic_added(struct dif_traffic *t, uint32_t first, uint32_t n);
 /* Its configuration was taken away: it is drained first, and `left` tells when that is done. The
  * last one that readers have stays, and so do its deliveries. */

@@ -79,6 +79,65 @@ bool dif_traffic_view_copy(struct dif_arena *a, const struct dif_traffic_view *f
 	return true;
 }
 
+/* --- what another agent leads to --- */
+
+static uint32_t list_ours(struct dif_arena *a, const struct dif_traffic_view *v,
+                          struct dif_steering_target *to, uint32_t *index)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < v->config->ndestinations; i++) {
+		const char *value = dif_steering_value(a, &v->config->destinations[i]);
+		if (value != NULL && !v->in[i].is_private) {
+			index[n] = i;
+			to[n++] = (struct dif_steering_target){
+				.name = v->in[i].name,
+				.value = value,
+				.weight = (uint32_t)v->config->destinations[i].weight};
+		}
+	}
+	return n;
+}
+
+static bool take_percents(struct dif_traffic_view *v, const uint32_t *index,
+                          const uint32_t *percent, uint32_t n)
+{
+	int64_t now = dif_steady_ms();
+	bool changed = !v->failover.known;
+	for (uint32_t k = 0; k < n; k++) {
+		struct dif_failover_share *s = &v->share[index[k]];
+		changed = changed || s->percent != percent[k];
+		s->percent = percent[k];
+		s->was_in = true;
+	}
+	if (changed) {
+		v->failover.known = true;
+		v->failover.changed = now;
+		v->failover.hold_until = now + v->config->failover.hold;
+		snprintf(v->failover.reason, sizeof v->failover.reason,
+		         "as another agent has left it");
+	}
+	return changed;
+}
+
+bool dif_traffic_view_follow(struct dif_traffic_view *v, const struct dif_caps *caps,
+                             const struct dif_target *read, uint32_t n, bool *changed)
+{
+	struct dif_arena a;
+	uint32_t all = v->config->ndestinations + 1, nours = 0;
+	bool any = false;
+	dif_arena_init(&a, TEXT_MAX, false);
+	struct dif_steering_target *ours = dif_arena_alloc(&a, all * sizeof *ours);
+	uint32_t *index = dif_arena_alloc(&a, all * sizeof *index);
+	uint32_t *percent = dif_arena_alloc(&a, all * sizeof *percent);
+	if (ours != NULL && index != NULL && percent != NULL) {
+		nours = list_ours(&a, v, ours, index);
+		any = !a.failed && dif_steering_percents(caps, ours, nours, read, n, percent);
+	}
+	*changed = any && take_percents(v, index, percent, nours);
+	dif_arena_fini(&a);
+	return any;
+}
+
 uint32_t dif_traffic_view_find(const struct dif_traffic_view *v, const char *name)
 {
 	uint32_t i = 0;

@@ -64,6 +64,11 @@ bool dif_traffic_view_act(struct dif_traffic_view *v, enum dif_traffic_act act, 
                           struct dif_error *err);
 /* dif_failover_decide on it, for now. */
 void dif_traffic_view_decide(struct dif_traffic_view *v, struct dif_failover_plan *plan);
+/* Another agent leads readers: the route becomes what was read of a record, as a steering of these
+ * caps tells it. Where that is another route (changed), nothing returns for [failover] hold, and
+ * who is out of it returns as one that was in it. False: the record has none of ours. */
+bool dif_traffic_view_follow(struct dif_traffic_view *v, const struct dif_caps *caps,
+                             const struct dif_target *read, uint32_t n, bool *changed);
 /* "eu 67 %, us 33 %": who gets which part of the readers. */
 void dif_traffic_view_route(const struct dif_traffic_view *v, struct dif_buf *to);
 /* The index of a destination; config->ndestinations: there is none. */

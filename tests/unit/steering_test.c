@@ -41,7 +41,8 @@ static struct dif_engine *engine;
 static struct dif_instance dns;
 static struct dif_steering_config config;
 static struct dif_steering *steering;
-static uint32_t told, failures; /* failures: ever told */
+static uint32_t told, failures;    /* failures: ever told */
+static uint32_t seen, seen_weight; /* seen: targets, while it is watched */
 static const struct dif_steering_target both[] = {{"eu", "eu.example", 100, false},
                                                   {"us", "us.example", 50, false},
                                                   {"lab", "lab.example", 0, true}};
@@ -176,8 +177,12 @@ void dif_op_cancel(struct dif_op_run *run)
 static void on_changed(void *data, struct dif_steering *s)
 {
 	(void)data;
+	uint32_t n = 0;
+	const struct dif_target *read = dif_steering_read(s, &n);
 	told++;
 	failures += dif_steering_status(s)->failures > 0;
+	seen = read != NULL ? n : 0;
+	seen_weight = seen > 0 ? read[0].weight : 0;
 }
 
 static void open_steering(void)
@@ -198,7 +203,7 @@ static int setup(void **state)
 		.caps = {.size = sizeof dns.caps, .flags = DIF_CAP_WEIGHTS, .weight_max = 255}};
 	config = (struct dif_steering_config){
 		.name = "main", .record = "www.prep.example", .type = "CNAME", .ttl = 30000};
-	told = failures = 0;
+	told = failures = seen = 0;
 	open_steering();
 	return 0;
 }
@@ -229,6 +234,11 @@ static bool stands(void)
 static bool has_failed(void)
 {
 	return dif_steering_status(steering)->failures > 0;
+}
+
+static bool has_asked(void)
+{
+	return dns.states > 0;
 }
 
 static void holds(const char *want)
@@ -473,6 +483,58 @@ TEST(a_destination_leads_to_its_target_or_the_host_of_its_address)
 	dif_arena_fini(&a);
 }
 
+static bool has_read(void)
+{
+	return seen > 0;
+}
+
+TEST(who_watches_reads_and_sets_nothing_until_it_wants_again)
+{
+	UNUSED_STATE;
+	put("eu", "eu.example", 25);
+	put("us", "us.example", 0);
+	dns.tickets = 1000; /* a change that would take its time */
+	dif_steering_want(steering, both, 3);
+	until(has_asked);
+	dif_steering_watch(steering);
+	uint32_t sets = dns.sets;
+	until(has_read);
+	assert_int_equal(dns.sets, sets);
+	assert_int_equal(seen, 2);
+	assert_int_equal(seen_weight, 25);
+	assert_false(stands());
+	dns.tickets = 0;
+	dif_steering_want(steering, both, 3);
+	until(stands);
+	holds("eu eu.example 100, us us.example 50");
+}
+
+TEST(what_stands_is_told_as_parts_of_our_weights)
+{
+	UNUSED_STATE;
+	static const struct dif_steering_target ours[] = {{"eu", "eu.example", 100, false},
+	                                                  {"us", "us.example", 50, false},
+	                                                  {"as", "as.example", 0, false}};
+	struct dif_target read[] = {{"eu", "eu.example", 100, 0},
+	                            {"us", "us.example", 12, 0},
+	                            {"old", "old.example", 900, 0}};
+	uint32_t p[3] = {7, 7, 7};
+	assert_true(dif_steering_percents(&dns.caps, ours, 3, read, 3, p));
+	assert_true(p[0] == 100 && p[1] == 24 && p[2] == 0);
+	read[0].weight = 0; /* the larger part is all of it */
+	assert_true(dif_steering_percents(&dns.caps, ours, 3, read, 3, p));
+	assert_true(p[0] == 0 && p[1] == 100 && p[2] == 0);
+	read[0] = (struct dif_target){"as", "as.example", 100, 0}; /* a spare alone */
+	assert_true(dif_steering_percents(&dns.caps, ours, 3, read, 1, p));
+	assert_true(p[0] == 0 && p[1] == 0 && p[2] == 100);
+	dns.caps.flags = 0;
+	read[0] = (struct dif_target){"", "US.example", 0, 0};
+	assert_true(dif_steering_percents(&dns.caps, ours, 3, read, 1, p));
+	assert_true(p[0] == 0 && p[1] == 100 && p[2] == 0);
+	assert_false(dif_steering_percents(&dns.caps, ours, 3, &read[2], 1, p));
+	assert_int_equal(p[1], 100);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -491,6 +553,8 @@ int main(void)
 		T(several_go_by_themselves),
 		T(the_program_after_it_runs_with_nothing_of_ours),
 		T(a_destination_leads_to_its_target_or_the_host_of_its_address),
+		T(who_watches_reads_and_sets_nothing_until_it_wants_again),
+		T(what_stands_is_told_as_parts_of_our_weights),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

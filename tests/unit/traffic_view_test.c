@@ -264,6 +264,29 @@ TEST(what_makes_no_sense_is_refused)
 	act(DIF_PIN, 0, false, "was taken away");
 }
 
+TEST(another_agents_route_is_taken_over_and_nothing_returns_at_once)
+{
+	UNUSED_STATE;
+	static const struct dif_caps caps = {.size = sizeof caps, .flags = DIF_CAP_WEIGHTS};
+	struct dif_target read[] = {{"eu", "eu", 0, 0}, {"us", "us", 100, 0}, {"x", "x", 1, 0}};
+	bool changed = false;
+	judge(0, DIF_HEALTH_HEALTHY);
+	judge(1, DIF_HEALTH_HEALTHY);
+	decide();
+	is_route(&view, "eu 50 %, us 50 %");
+	assert_true(dif_traffic_view_follow(&view, &caps, read, 3, &changed));
+	assert_true(changed);
+	is_route(&view, "us 100 %");
+	decide();
+	is_route(&view, "us 100 %"); /* eu was in it: it returns, and not before hold is over */
+	assert_true(view.failover.hold_until > dif_steady_ms());
+	assert_true(dif_traffic_view_follow(&view, &caps, read, 3, &changed));
+	assert_false(changed);
+	assert_false(dif_traffic_view_follow(&view, &caps, &read[2], 1, &changed));
+	assert_false(changed);
+	is_route(&view, "us 100 %");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -274,6 +297,7 @@ int main(void)
 		T(nothing_kept_and_nonsense_leave_it_as_it_is),
 		T(a_copy_is_tried_without_effect),
 		T(what_makes_no_sense_is_refused),
+		T(another_agents_route_is_taken_over_and_nothing_returns_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
