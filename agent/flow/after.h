@@ -1,4 +1,5 @@
-/* after - the program of `after =`: run when a changed route stands there.
+/* after - the program of `after =`: run when a changed route stands there, and once after a start,
+ * because the agent may have ended between the change and the program.
  *
  * Without a shell, in a session of its own, with nothing open and an environment of PATH, LANG and
  * what is told here. It is ended after 30 s. One at a time; what is asked for meanwhile follows

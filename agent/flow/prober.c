@@ -301,12 +301,12 @@ bool dif_prober_can(const struct dif_prober *p, uint32_t index)
 	return d->public_url != NULL && !d->is_private && find(p, p->wanted.sha256) != NULL;
 }
 
-void dif_prober_look(struct dif_prober *p, uint32_t index)
+bool dif_prober_look(struct dif_prober *p, uint32_t index)
 {
 	struct look *l = &p->looks[index];
 	struct dif_manifest *m = find(p, p->wanted.sha256);
 	if (l->running > 0 || m == NULL || p->closing) {
-		return;
+		return false;
 	}
 	dif_arena_reset(&l->arena);
 	l->p = p;
@@ -330,13 +330,15 @@ void dif_prober_look(struct dif_prober *p, uint32_t index)
 	if (chance != NULL) {
 		ask(l, m, chance->path, chance);
 	}
-	if (l->running == 0) { /* out of memory: the next look may have some */
-		for (uint32_t i = 0; i < l->ncuts; i++) {
-			dif_manifest_unref(l->cuts[i]);
-		}
-		l->ncuts = 0;
-		dif_release(&p->barrier);
+	if (l->running > 0) {
+		return true;
 	}
+	for (uint32_t i = 0; i < l->ncuts; i++) { /* the next look may have memory */
+		dif_manifest_unref(l->cuts[i]);
+	}
+	l->ncuts = 0;
+	dif_release(&p->barrier);
+	return false;
 }
 
 /* --- references --- */

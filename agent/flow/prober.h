@@ -32,9 +32,9 @@ const struct dif_order *dif_prober_order(const struct dif_prober *p, const char 
 void dif_prober_want(struct dif_prober *p, const struct dif_order *order);
 /* Can it be looked at: it has an address, and the wanted cut is known? */
 bool dif_prober_can(const struct dif_prober *p, uint32_t index);
-/* Looks at the destination of that index; `looked` follows, never before this returns. Nothing
- * where a look is under way. */
-void dif_prober_look(struct dif_prober *p, uint32_t index);
+/* Looks at the destination of that index; `looked` follows, never before this returns. False: it
+ * does not, because there is no memory, or a look is under way. */
+bool dif_prober_look(struct dif_prober *p, uint32_t index);
 /* Asks the references; `sight` follows where there are any. */
 void dif_prober_ask_references(struct dif_prober *p);
 /* No event after this; frees itself on the loop. Accepts NULL. */

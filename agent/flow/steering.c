@@ -49,7 +49,7 @@ struct dif_steering {
 	uint32_t nwant;
 	int64_t wished;         /* steady ms */
 	bool newer;             /* want has changed since this reading began */
-	bool has_set;           /* since the last time it stood */
+	bool has_set;           /* since the last time it stood, or perhaps before the start */
 	bool just_set;          /* this reading reads it back */
 	uint32_t conflicts;     /* in a row */
 	struct dif_arena round; /* what one round asks */
@@ -364,6 +364,7 @@ struct dif_steering *dif_steering_open(struct dif_engine *e, struct dif_instance
 	s->timer.data = s;
 	s->after =
 		config->command != NULL ? dif_after_open(e, config->name, config->command) : NULL;
+	s->has_set = s->after != NULL; /* the agent may have ended between the two */
 	return s;
 }
 

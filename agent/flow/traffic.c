@@ -154,8 +154,8 @@ static void look_at(struct dif_traffic *t, uint32_t i)
 	}
 	o->looked = now;
 	if (dif_prober_can(t->prober, i)) {
-		o->looking = true;
-		dif_prober_look(t->prober, i);
+		o->looking = dif_prober_look(t->prober, i);
+		o->look_at = now + pace(t, i); /* unless its end says otherwise */
 	} else if (t->s->config->destinations[i].public_url == NULL) {
 		look_at_deliveries(t, i);
 	} else {
@@ -333,6 +333,8 @@ static void take_plan(struct dif_traffic *t, const struct dif_failover_plan *pla
 	if (plan->changed) {
 		tell_route(t, plan->moved);
 		t->news = true;
+		keep(t); /* before it is set, or a restart would lead readers back */
+		dif_traffic_view_settle(t->s->state);
 		steer(t);
 	}
 }
