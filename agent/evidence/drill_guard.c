@@ -122,7 +122,7 @@ static bool has_target(struct dif_drills *d, const struct dif_ask *ask, struct d
 		              "no destination is in the route that it could strike");
 	}
 	const struct dif_destination_config *t = &v->config->destinations[d->target];
-	if ((d->kind->strikes & DIF_STRIKES_PUBLIC) != 0 && t->public_url == NULL) {
+	if (t->public_url == NULL) { /* without one its store alone decides what it is taken for */
 		return refuse(err, ask->drill, "the destination has no public_url to look at");
 	}
 	if ((d->kind->strikes & DIF_STRIKES_CDNS) != 0 && t->ncdns == 0) {

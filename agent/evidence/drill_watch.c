@@ -292,7 +292,8 @@ static int64_t returns_at(const struct dif_drills *d)
 {
 	const struct dif_traffic_view *v = view(d);
 	const struct dif_failover_config *c = &v->config->failover;
-	int64_t by_health = v->in[d->target].since + c->failback_time;
+	int64_t since = d->target != DRILL_NOBODY ? v->in[d->target].since : d->lifted_at;
+	int64_t by_health = since + c->failback_time;
 	int64_t at = v->failover.hold_until > by_health ? v->failover.hold_until : by_health;
 	int64_t steps = c->step > 0 ? (100 + c->step - 1) / c->step - 1 : 0;
 	return c->failback ? at + steps * c->step_time : 0;
@@ -309,7 +310,7 @@ static void watch_back(struct dif_drills *d)
 		d->has_back = true;
 		drill_route_text(d, text);
 		drill_event(d, DIF_DRILL_ROUTE_BACK, now, "%s", text);
-	} else if (d->has_healthy && d->kind->moves) {
+	} else if (d->has_healthy && (d->kind->moves || d->record.route_changed)) {
 		int64_t at = returns_at(d);
 		if (at == 0 || at > now + WAIT_BACK_MS) {
 			d->has_later = true;
