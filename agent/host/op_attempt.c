@@ -405,6 +405,7 @@ static void clear(struct dif_op_host *a)
 	a->ask = DIF_ASK_NONE;
 	a->no_reply = NULL;
 	a->retry_after_ms = a->peer_date = -1;
+	a->clock_offset = a->i->clock_offset;
 	a->request_id[0] = a->tls[0] = '\0';
 	a->bytes_per_s = 0;
 	a->cert_ends = 0;

@@ -71,6 +71,10 @@ static struct dif_credential *adopt(struct dif_login *l, const struct dif_cred *
 bool dif_login_set_clock(struct dif_instance *i, const struct dif_op_host *a)
 {
 	int64_t ahead = a->peer_date - dif_instance_now(i);
+	int64_t since = i->clock_offset - a->clock_offset;
+	if ((since < 0 ? -since : since) > (int64_t)i->caps.clock_window_s) {
+		return true; /* another attempt has set it since this one was dated */
+	}
 	if (i->caps.clock_window_s == 0 || a->peer_date < 0 ||
 	    (ahead < 0 ? -ahead : ahead) <= (int64_t)i->caps.clock_window_s) {
 		return false;

@@ -86,6 +86,7 @@ struct dif_op_host {
 	/* What came back. */
 	const struct dif_error *no_reply; /* during a step: why the status is 0 */
 	int64_t retry_after_ms;           /* of the last reply, -1: not told */
+	int64_t clock_offset;             /* of the instance, when this attempt began */
 	int64_t peer_date;                /* of the last reply that was no success, -1: not told */
 	char request_id[96];
 	char tls[16];

@@ -329,6 +329,28 @@ TEST(a_clock_far_off_is_set_once_without_a_login)
 	opkit_free(k);
 }
 
+TEST(what_was_dated_before_the_clock_was_set_is_sent_again)
+{
+	UNUSED_STATE;
+	struct opkit *k = opkit_new(false);
+	struct seen a = {0}, b = {0};
+	char date[64] = "date: ";
+	dif_date(date + 6, DIF_DATE_HTTP, dif_wall_ms() / 1000);
+	dif_instance_set_clock(k->i, -7200);
+	for (int i = 0; i < 2; i++) {
+		expect_get(k, "x-now: *", &(struct script_reply){.status = 403, .fields = {date}});
+	}
+	expect_get(k, "x-now: *", &good);
+	expect_get(k, "x-now: *", &good);
+	opkit_get(k, "k", &a);
+	opkit_get(k, "k", &b);
+	opkit_until(k, &a.calls, 1);
+	opkit_until(k, &b.calls, 1);
+	assert_int_equal(a.err.cls, DIF_OK);
+	assert_int_equal(b.err.cls, DIF_OK);
+	opkit_free(k);
+}
+
 TEST(a_clock_set_wrong_on_purpose_is_learned_again)
 {
 	UNUSED_STATE;
@@ -410,6 +432,7 @@ int main(void)
 		cmocka_unit_test(a_credential_near_its_end_is_not_asked_for_at_every_op),
 		cmocka_unit_test(a_token_is_never_shown),
 		cmocka_unit_test(a_clock_far_off_is_set_once_without_a_login),
+		cmocka_unit_test(what_was_dated_before_the_clock_was_set_is_sent_again),
 		cmocka_unit_test(a_clock_set_wrong_on_purpose_is_learned_again),
 		cmocka_unit_test(a_clock_a_little_off_is_left_alone),
 		cmocka_unit_test(a_login_with_a_clock_far_off_is_made_again),
