@@ -179,6 +179,8 @@ static void go_struck(struct dif_drills *d)
 	drill_watch(d);
 	if (d->stop_wanted) {
 		stop(d, "stopped by hand");
+	} else if (!dif_traffic_leads(d->in.traffic)) {
+		stop(d, "another agent does the work now");
 	} else if (drill_other_is_bad(d, why)) {
 		d->record.others_bad = true;
 		stop(d, why);

@@ -161,6 +161,9 @@ static bool is_calm(const struct dif_drills *d, struct dif_error *err)
 {
 	const struct dif_traffic_view *v = dif_traffic_now(d->in.traffic);
 	char why[DIF_DRILL_TEXT];
+	if (!dif_traffic_leads(d->in.traffic)) {
+		return refuse(err, d->kind->name, "another agent does the work: ask that one");
+	}
 	if (!v->failover.known || dif_traffic_wanted(d->in.traffic)->sha256[0] == '\0') {
 		return refuse(err, d->kind->name, "there is no route yet, or nothing is published");
 	}

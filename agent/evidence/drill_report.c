@@ -33,7 +33,7 @@ static const char style[] =
 	"table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;"
 	"padding:.25rem .6rem .25rem 0;border-bottom:1px solid #ddd;overflow-wrap:anywhere}"
 	"th{font-weight:600}td.t{white-space:nowrap;font-variant-numeric:tabular-nums}"
-	"td.k{width:38%;color:#444}.bad{color:#9c1f2e;font-weight:700}"
+	"td.k{width:38%;color:#444}"
 	"footer{margin-top:2rem;font-size:.85rem;color:#444}"
 	"@media print{body{margin:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}";
 

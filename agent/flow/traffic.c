@@ -472,6 +472,11 @@ const struct dif_traffic_view *dif_traffic_now(const struct dif_traffic *t)
 	return &t->view;
 }
 
+bool dif_traffic_leads(const struct dif_traffic *t)
+{
+	return t->leads;
+}
+
 const struct dif_health *dif_traffic_health(const struct dif_traffic *t, uint32_t index)
 {
 	return &t->all[index].health;

@@ -40,6 +40,7 @@ void dif_traffic_gone(struct dif_traffic *t, uint32_t index);
 void dif_traffic_back(struct dif_traffic *t, uint32_t index);
 /* What is known now; valid and changing until closed. */
 const struct dif_traffic_view *dif_traffic_now(const struct dif_traffic *t);
+bool dif_traffic_leads(const struct dif_traffic *t); /* else another agent does the work */
 const struct dif_health *dif_traffic_health(const struct dif_traffic *t, uint32_t index);
 const struct dif_steering_status *dif_traffic_steering(const struct dif_traffic *t, uint32_t index);
 /* The newest cut that should be shown; sha256 "": nothing is published. */
