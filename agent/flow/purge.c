@@ -1,7 +1,7 @@
 /* purge - what is owed, and who waits for it.
  *
  * A row of the set is a fact of the state: scope "owed:DESTINATION:CDN", name "SCOPE TEXT", value
- * "REV PASSES CREATED CUT". Its rev comes from the clock, so that it is another one in every run,
+ * "REV PASSES FLAGS CUT". Its rev comes from the clock, so that it is another one in every run,
  * and the marks that are made of it are, too.
  *
  * A row is open from its release to its end. Whoever waits is told when no row is open; a row that
@@ -19,6 +19,9 @@
 #include "flow/purge_private.h"
 
 #define FACT_MAX 256
+
+/* FLAGS; without the second it may be anything's. */
+enum { FLAG_CREATED = 1, FLAG_DETAILS = 2 };
 
 /* --- the set --- */
 
@@ -111,8 +114,9 @@ void purge_record(struct purge_owed *o)
 	if (o->lane->p->state == NULL) {
 		return;
 	}
-	(void)snprintf(value, sizeof value, "%" PRId64 " %u %d %s", o->rev, o->item.passes,
-	               o->item.created, o->cut);
+	uint32_t flags = (o->item.created ? FLAG_CREATED : 0u) | (o->item.late ? 0u : FLAG_DETAILS);
+	(void)snprintf(value, sizeof value, "%" PRId64 " %u %u %s", o->rev, o->item.passes, flags,
+	               o->cut);
 	dif_state_put_fact(o->lane->p->state, o->lane->scope, key_of(o), value);
 }
 
@@ -182,9 +186,6 @@ static void supersede(struct purge_lane *l, const struct dif_purge_item *wide)
 static bool owe(struct purge_lane *l, const char *cut, const struct dif_purge_item *item)
 {
 	struct purge_owed *o = find(l, item);
-	if (item->scope != DIF_PURGE_URLS) {
-		supersede(l, item);
-	}
 	if (o == NULL && (o = new_owed(l, item)) == NULL) {
 		return false;
 	}
@@ -197,6 +198,9 @@ static bool owe(struct purge_lane *l, const char *cut, const struct dif_purge_it
 	(void)snprintf(o->cut, sizeof o->cut, "%s", cut);
 	purge_record(o);
 	l->p->unreleased = true;
+	if (item->scope != DIF_PURGE_URLS) {
+		supersede(l, item); /* once it stands in their place */
+	}
 	return true;
 }
 
@@ -507,11 +511,11 @@ static uint32_t scope_by_name(const char *name, size_t n)
 	return 0;
 }
 
-/* "REV PASSES CREATED CUT"; text is changed. */
+/* "REV PASSES FLAGS CUT"; text is changed. */
 static bool read_value(char *text, struct purge_owed *o)
 {
 	char *part[4];
-	uint64_t passes = 0, created = 0;
+	uint64_t passes = 0, flags = 0;
 	for (size_t i = 0; i < DIF_LEN(part); i++) {
 		part[i] = strsep(&text, " ");
 		if (part[i] == NULL) {
@@ -520,10 +524,10 @@ static bool read_value(char *text, struct purge_owed *o)
 	}
 	bool good = dif_parse_int(part[0], 0, INT64_MAX, &o->rev) &&
 	            dif_parse_uint(part[1], DIF_PASS_NOW | DIF_PASS_AGAIN, &passes) &&
-	            dif_parse_uint(part[2], 1, &created) && passes != 0;
+	            dif_parse_uint(part[2], FLAG_CREATED | FLAG_DETAILS, &flags) && passes != 0;
 	o->item.passes = (uint32_t)passes;
-	o->item.created = created != 0;
-	o->item.late = true; /* nobody knows any more */
+	o->item.created = (flags & FLAG_CREATED) != 0;
+	o->item.late = !good || (flags & FLAG_DETAILS) == 0;
 	(void)snprintf(o->cut, sizeof o->cut, "%s", part[3]);
 	return good;
 }

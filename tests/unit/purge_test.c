@@ -174,6 +174,21 @@ TEST(nothing_goes_before_it_is_released)
 	free_scene(s);
 }
 
+TEST(details_are_known_as_such_after_a_restart_too)
+{
+	UNUSED_STATE;
+	struct scene *s = new_scene(1);
+	owe(s, CUT_A, "index.html", DIF_ENTRY);
+	owe(s, CUT_A, "data.json", DIF_DATA);
+	restart(s);
+	assert_true(dif_purger_release_details(s->p));
+	wait_done(s);
+	assert_int_equal(mem_cdn_count(s->cdn[0]->cdn, 0, "/p/data.json"), 1);
+	assert_int_equal(mem_cdn_count(s->cdn[0]->cdn, 0, "/p/index.html"), 0);
+	assert_int_equal(owed(s), 2); /* with and without the name */
+	free_scene(s);
+}
+
 TEST(entry_pages_and_aggregates_go_twice)
 {
 	UNUSED_STATE;
@@ -564,6 +579,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(what_is_owed_goes_to_every_cdn_and_is_forgotten),
 		T(nothing_goes_before_it_is_released),
+		T(details_are_known_as_such_after_a_restart_too),
 		T(entry_pages_and_aggregates_go_twice),
 		T(limits_of_a_call_and_of_what_is_in_flight_are_kept),
 		T(wide_purges_in_flight_are_bounded),
