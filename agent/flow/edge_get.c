@@ -69,10 +69,14 @@ static bool on_begin(struct dif_sink *sink, uint64_t offset, struct dif_error *e
 	return true;
 }
 
-/* The first two bytes tell; where they come one by one it is taken for what it is, not for gzip. */
+/* The first two bytes tell, which may come one by one: then `kept` has both. */
 static void unpack(struct dif_edge_call *c, const void *p, size_t n)
 {
-	if (c->raw.size == 0 && n >= 2 && memcmp(p, dif_gzip_header, 2) == 0) {
+	if (c->raw.size == 1 && n > 0) {
+		p = c->kept.p;
+		n = c->kept.n;
+	}
+	if (c->raw.size < 2 && n >= 2 && memcmp(p, dif_gzip_header, 2) == 0) {
 		c->gunzip = dif_gunzip_new();
 	}
 	if (c->gunzip != NULL && !c->damaged && !c->too_long) {
@@ -84,11 +88,11 @@ static bool on_write(struct dif_sink *sink, const void *p, size_t n, struct dif_
 {
 	struct dif_edge_call *c = DIF_ENTRY(sink, struct dif_edge_call, sink);
 	struct edge_digest *d = &c->raw;
-	unpack(c, p, n);
 	if (c->kept.n < EDGE_KEEP) {
 		size_t room = EDGE_KEEP - c->kept.n;
 		dif_buf_add(&c->kept, p, n < room ? n : room);
 	}
+	unpack(c, p, n);
 	d->size += n;
 	if (d->size > c->most || (c->too_long && c->gunzip != NULL)) {
 		c->too_long = true;
