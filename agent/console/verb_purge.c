@@ -312,13 +312,31 @@ static void on_tick(uv_timer_t *t)
 	}
 }
 
+/* False: none of the addresses is one of these destinations; "purged" would be no answer. */
+static bool is_any_meant(struct purging *u)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < u->nplaces * DIF_CDNS_MAX; i++) {
+		for (uint32_t k = 0; k <= DIF_PURGE_ALL; k++) {
+			n += u->counts[i].items[k];
+		}
+	}
+	if (n == 0) {
+		dif_error_set(&u->err, DIF_NOT_FOUND,
+		              "could not purge '%s': it is no address below the public_url of a "
+		              "destination that has a CDN",
+		              u->args->nwords > 0 ? u->args->words[0] : "");
+	}
+	return n > 0;
+}
+
 static void start(struct purging *u)
 {
 	bool ok = true;
 	for (uint32_t i = 0; ok && i < u->nplaces; i++) {
 		ok = owe_place(u, i);
 	}
-	if (!ok) {
+	if (!ok || !is_any_meant(u)) {
 		end(u);
 		return;
 	}
