@@ -1,7 +1,7 @@
 /* delivery_check - what readers get of the cut, once its CDNs say that they have forgotten the
  * older one: a sample of what changed, as it is and gzipped.
  *
- * What is still the older one is purged again; a purge that a CDN took is not a purge that it has
+ * What is not the cut's is purged again; a purge that a CDN took is not a purge that it has
  * done everywhere. What is other than it shall be when the patience is over fails the delivery:
  * everything is at the store, and readers do not get it. An address that does not answer us tells
  * nothing of readers, and is a warning.
@@ -93,9 +93,11 @@ static void on_round(void *data, const struct dif_edge_report *r)
 		}
 		return;
 	}
+	if (d->purge.is_waiting) {
+		return; /* the last one is under way; another one would begin it anew */
+	}
 	for (uint32_t i = 0; i < r->nfindings; i++) {
-		if (r->findings[i].verdict == DIF_EDGE_STALE ||
-		    r->findings[i].verdict == DIF_EDGE_MISSING) {
+		if (is_bad(&r->findings[i])) { /* altered: or of a cut that nobody remembers */
 			purge_again(d, &r->findings[i]);
 		}
 	}

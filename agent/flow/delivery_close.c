@@ -463,6 +463,8 @@ void dif_delivery_remove(struct dif_delivery *d)
 		remove_some(d);
 	}
 	if (d->busy == 0 && d->remove.next == d->remove.n) {
-		dif_delivery_go(d, d->purge.is_owing || d->purge.is_waiting ? CLEARING : DONE);
+		bool purges = d->purge.is_owing || d->purge.is_waiting ||
+		              d->purge.err.cls != DIF_OK; /* of the check's, which nobody awaited */
+		dif_delivery_go(d, purges ? CLEARING : DONE);
 	}
 }

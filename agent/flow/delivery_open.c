@@ -492,12 +492,8 @@ static void listed(struct dif_delivery *d)
 {
 	const char *key = NULL;
 	void *value = NULL;
-	d->to->known = true;
 	for (size_t at = 0; d->state != NULL && dif_map_next(&d->to->held, &at, &key, &value);) {
 		dif_state_put_held(d->state, d->to->config->name, value);
-	}
-	if (d->state != NULL) {
-		dif_state_put_fact(d->state, d->scope, FACT_LISTED, "1");
 	}
 	dif_delivery_go(d, DIFFING);
 }
@@ -544,6 +540,16 @@ static bool is_in_the_way(struct dif_delivery *d)
 	return false;
 }
 
+/* Once what an unknown store makes the CDNs forget is owed: whoever ends before that lists again,
+ * and owes it. */
+static void know(struct dif_delivery *d)
+{
+	d->to->known = true;
+	if (d->state != NULL) {
+		dif_state_put_fact(d->state, d->scope, FACT_LISTED, "1");
+	}
+}
+
 static void plan(struct dif_delivery *d)
 {
 	bool headers = (dif_instance_caps(d->to->store)->flags & DIF_CAP_HEADERS) != 0;
@@ -560,6 +566,9 @@ static void plan(struct dif_delivery *d)
 		no_memory(d);
 	} else if (!is_in_the_way(d)) {
 		dif_delivery_owe_puts(d);
+		if (!d->stopping && d->list.begun) {
+			know(d);
+		}
 	}
 }
 

@@ -4,19 +4,23 @@
  *            purge of what had changed by then is owed
  *   forget   once the details are written, before anything that leads to them is: their addresses
  *            go. So a reader who meets a new page, from an edge or the store, meets no older
- *            detail below it. Edges that are slow to forget, or forget only something wider, are
- *            not waited for
+ *            detail below it. Edges that are slow to forget, forget only something wider, or
+ *            did not answer the last time, are not waited for
  *   release  once the entry pages are written: the rest goes, while what was written is verified
  *   purge    waits until it is settled, on every CDN
  *   clear    the same for what was removed
  *
- * Where the state was lost nobody knows what is owed, and all that is not named by its content is
- * taken for changed.
+ * Where the state was lost, or a CDN was not there at the last delivery, nobody knows what edges
+ * hold, and all that is not named by its content is taken for changed.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "flow/delivery_private.h"
+
+#define FACT_CDNS "cdns" /* " x y ": those that were told of every change up to now */
+#define CDNS_TEXT 2048
 
 #define FORGET_MS 15000 /* more than most CDNs take; readers wait for the cut meanwhile */
 
@@ -27,7 +31,7 @@ static const char *path_of(const struct dif_delivery *d, const char *key)
 
 static bool is_same(const struct dif_want *w, const struct dif_held *h)
 {
-	return h->form == w->form && h->headers == w->headers &&
+	return !h->unknown && h->form == w->form && h->headers == w->headers &&
 	       memcmp(h->sha256, w->member->form[DIF_IDENTITY].sha256, sizeof h->sha256) == 0;
 }
 
@@ -58,6 +62,41 @@ static void no_memory(struct dif_delivery *d)
 	dif_delivery_stop(d, FAILED, &err);
 }
 
+/* What changed while a CDN was away it was not told of. */
+static bool has_new_cdn(struct dif_delivery *d)
+{
+	const struct dif_destination_config *c = d->to->config;
+	if (d->state == NULL) {
+		return false;
+	}
+	const char *told = dif_state_fact(d->state, d->scope, FACT_CDNS, 0, &d->arena);
+	for (uint32_t i = 0; i < c->ncdns; i++) {
+		const char *name = dif_arena_fmt(&d->arena, " %s ", c->cdns[i]);
+		if (told == NULL || name == NULL || strstr(told, name) == NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Behind what is owed, so that it is not durable before that. */
+static void note_cdns(struct dif_delivery *d)
+{
+	const struct dif_destination_config *c = d->to->config;
+	struct dif_buf text;
+	if (d->state == NULL) {
+		return;
+	}
+	dif_buf_init(&text, CDNS_TEXT);
+	dif_buf_fmt(&text, " ");
+	for (uint32_t i = 0; i < c->ncdns; i++) {
+		dif_buf_fmt(&text, "%s ", c->cdns[i]);
+	}
+	bool any = d->to->purger != NULL && !text.failed;
+	dif_state_put_fact(d->state, d->scope, FACT_CDNS, any ? dif_buf_str(&text) : NULL);
+	dif_buf_fini(&text);
+}
+
 /* durable: the next step waits for that. */
 static void owe(struct dif_delivery *d, const struct dif_change_of *keys, uint32_t n, bool durable)
 {
@@ -82,9 +121,10 @@ static void owe(struct dif_delivery *d, const struct dif_change_of *keys, uint32
 void dif_delivery_owe_puts(struct dif_delivery *d)
 {
 	if (d->to->purger == NULL) {
+		note_cdns(d);
 		return;
 	}
-	bool all = d->list.begun; /* nothing was known of it */
+	bool all = d->list.begun || has_new_cdn(d);
 	uint32_t room = all ? d->wants.n : d->plan.n, n = 0;
 	struct dif_change_of *keys = calloc((size_t)room + 1, sizeof *keys);
 	if (keys == NULL) {
@@ -98,6 +138,9 @@ void dif_delivery_owe_puts(struct dif_delivery *d)
 		keys[n++] = change_of(d, &d->wants.all[i]);
 	}
 	owe(d, keys, n, true);
+	if (!d->stopping) {
+		note_cdns(d);
+	}
 	free(keys);
 }
 
@@ -169,6 +212,12 @@ static void on_details_done(void *data, const struct dif_error *err)
 	dif_delivery_kick(d);
 }
 
+/* It did not get through before this cut either; all destinations would wait for it, every time. */
+static bool is_dead(const struct dif_purger *p)
+{
+	return dif_purger_error(p)->cls == DIF_TRANSIENT;
+}
+
 bool dif_delivery_is_forgetting(struct dif_delivery *d)
 {
 	int64_t now = dif_steady_ms();
@@ -178,7 +227,8 @@ bool dif_delivery_is_forgetting(struct dif_delivery *d)
 	if (d->purge.details_until == 0) {
 		int64_t most = dif_delivery_left(d) / 4; /* what follows needs time, too */
 		d->purge.details_until = now + (most < FORGET_MS ? most : FORGET_MS);
-		d->purge.is_forgetting = dif_purger_release_details(d->to->purger);
+		d->purge.is_forgetting =
+			dif_purger_release_details(d->to->purger) && !is_dead(d->to->purger);
 		if (d->purge.is_forgetting) {
 			d->purge.details = (struct dif_purger_wait){
 				.shown = on_forgotten, .done = on_details_done, .data = d};

@@ -1,3 +1,6 @@
+#include <stdatomic.h>
+
+#include "unit/support/peer.h"
 #include "world.h"
 
 /* Two destinations, each behind a CDN of its own. */
@@ -209,6 +212,43 @@ TEST(edges_that_are_slow_to_forget_details_hold_nobody_up_for_ever)
 	free_scene(s);
 }
 
+static bool has_failed(void *data)
+{
+	const struct scene *s = data;
+	return dif_purger_counts(s->w->destinations[0].purger).failures > 0;
+}
+
+static bool is_past_forgetting(void *data)
+{
+	const char *state = dif_delivery_state(data);
+	assert_string_not_equal(state, "forgetting"); /* it goes through it at once */
+	return strcmp(state, "purging") == 0;
+}
+
+TEST(a_cdn_that_has_not_answered_since_the_last_cut_is_not_waited_for)
+{
+	UNUSED_STATE;
+	struct scene *s = new_scene();
+	struct dif_purger *p = s->w->destinations[0].purger;
+	const struct dif_purge_item item = {
+		.scope = DIF_PURGE_URLS, .passes = DIF_PASS_NOW, .text = "/x"};
+	publish_first(s);
+	s->cdn[0]->cdn->fail = UINT32_MAX;
+	s->cdn[0]->cdn->as = DIF_TRANSIENT;
+	assert_true(dif_purger_owe_item(p, 0, &item));
+	dif_purger_resume(p);
+	world_until(s->w, has_failed, s);
+	struct cut *c = world_cut(s->w, 2, second, N);
+	struct dif_publication *pub = world_start(s->w, c, 1, false);
+	world_until(s->w, is_past_forgetting, dif_publication_at(pub, 0));
+	dif_publication_cancel(pub);
+	world_wait(s->w);
+	dif_publication_free(pub);
+	assert_true(owed(s, 0) > 1);
+	cut_free(c);
+	free_scene(s);
+}
+
 TEST(one_destination_alone_that_is_not_purged_is_partial)
 {
 	UNUSED_STATE;
@@ -328,6 +368,174 @@ TEST(a_lost_state_purges_all_that_may_have_changed)
 	free_scene(s);
 }
 
+/* Whatever ends a delivery between the listing and the purge that is owed for it. */
+TEST(a_lost_state_purges_all_also_where_the_listing_led_to_nothing)
+{
+	UNUSED_STATE;
+	struct scene *s = new_scene();
+	static const struct file more[] = {
+		{"index.html", INDEX("two")}, {"data/b.json", "b1"}, {"data/z.json", "z"}};
+	publish_first(s);
+	dif_destination_forget(&s->w->destinations[0], NULL);
+	mem_set(s->w->store[0], "data/z.json", "foreign", 7);
+	struct cut *c = world_cut(s->w, 2, more, DIF_LEN(more));
+	assert_int_equal(world_exit(s->w, c, 1), DIF_EXIT_GUARD);
+	assert_int_equal(owed(s, 0), 0);
+	mem_drop(s->w->store[0], "data/z.json");
+	assert_int_equal(world_exit(s->w, c, 1), DIF_EXIT_OK);
+	assert_int_equal(mem_cdn_count(s->cdn[0]->cdn, DIF_PURGE_URLS, "/data/b.json"), 1);
+	cut_free(c);
+	free_scene(s);
+}
+
+TEST(a_cdn_that_was_away_forgets_what_changed_meanwhile)
+{
+	UNUSED_STATE;
+	struct scene *s = new_scene();
+	static const struct file third[] = {{"index.html", INDEX("two")},
+	                                    {"app.0123abcd.js", "code"},
+	                                    {"data/a.json", "a2"},
+	                                    {"data/c.json", "c2"},
+	                                    {"total.json", "t3"}};
+	publish_first(s);
+	close_purgers(s);
+	for (uint32_t i = 0; i < DESTINATIONS; i++) {
+		s->w->to[i].ncdns = 0;
+		s->w->destinations[i].purger = NULL;
+	}
+	struct cut *c = world_cut(s->w, 2, second, N), *next = world_cut(s->w, 3, third, N);
+	assert_int_equal(world_exit(s->w, c, 1), DIF_EXIT_OK);
+	for (uint32_t i = 0; i < DESTINATIONS; i++) {
+		s->w->to[i].ncdns = 1;
+	}
+	open_purgers(s);
+	assert_int_equal(world_exit(s->w, next, 1), DIF_EXIT_OK);
+	const struct mem_cdn *x = s->cdn[0]->cdn;
+	assert_int_equal(mem_cdn_count(x, DIF_PURGE_URLS, "/data/a.json"), 1); /* not this time */
+	assert_int_equal(mem_cdn_count(x, DIF_PURGE_URLS, "/app.0123abcd.js"), 0);
+	cut_free(c);
+	cut_free(next);
+	free_scene(s);
+}
+
+/* --- the check --- */
+
+struct edge {
+	struct scene *s;
+	struct dif_delivery *d;
+	atomic_uint lies; /* so many answers for data/a.json are of a cut that nobody knows */
+	atomic_uint asked;
+	bool fails, hangs; /* what the CDN does with purges of the check */
+};
+
+static enum peer_end reply(struct peer *p, void *conn, const struct peer_request *r)
+{
+	struct edge *e = peer_data(p);
+	const char *path = r->path[1] == '\0' ? "index.html" : r->path + 1;
+	const char *text = "";
+	for (uint32_t i = 0; i < N; i++) {
+		text = strcmp(second[i].name, path) == 0 ? second[i].text : text;
+	}
+	if (strcmp(path, "data/a.json") == 0) {
+		e->asked++;
+		if (e->lies > 0) {
+			e->lies--;
+			text = "a0";
+		}
+	}
+	peer_send(conn, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(text), text);
+	return PEER_KEEP;
+}
+
+static bool is_checking(void *data)
+{
+	struct edge *e = data;
+	bool is = strcmp(dif_delivery_state(e->d), "checking") == 0;
+	if (is) {
+		e->s->cdn[0]->cdn->fail = e->fails ? UINT32_MAX : 0;
+		e->s->cdn[0]->cdn->as = DIF_AUTH;
+		e->s->cdn[0]->cdn->polls = e->hangs;
+		e->s->cdn[0]->cdn->never_settles = e->hangs;
+	}
+	return is;
+}
+
+static bool was_asked_often(void *data)
+{
+	return ((struct edge *)data)->asked >= 8; /* four rounds */
+}
+
+/* The second cut, behind such an edge, until the publication is checked. */
+static struct dif_publication *publish_behind(struct edge *e, struct peer **p, struct cut **c)
+{
+	static char url[64];
+	e->s = new_scene();
+	close_purgers(e->s);
+	*p = peer_start(reply, e, NULL, 0);
+	snprintf(url, sizeof url, "http://127.0.0.1:%u/", peer_port(*p));
+	open_purgers(e->s);
+	publish_first(e->s);
+	close_purgers(e->s);
+	e->s->w->to[0].public_url = url;
+	open_purgers(e->s);
+	*c = world_cut(e->s->w, 2, second, N);
+	struct dif_publication *pub = world_start(e->s->w, *c, 1, false);
+	e->d = dif_publication_at(pub, 0);
+	world_until(e->s->w, is_checking, e);
+	return pub;
+}
+
+static void end_behind(struct edge *e, struct peer *p, struct cut *c, struct dif_publication *pub)
+{
+	dif_publication_free(pub);
+	cut_free(c);
+	free_scene(e->s);
+	peer_stop(p);
+}
+
+TEST(bytes_of_a_cut_that_is_long_forgotten_are_purged_again)
+{
+	UNUSED_STATE;
+	struct edge e = {.lies = 2};
+	struct peer *p = NULL;
+	struct cut *c = NULL;
+	struct dif_publication *pub = publish_behind(&e, &p, &c);
+	world_wait(e.s->w);
+	assert_int_equal(dif_publication_exit(pub), DIF_EXIT_OK);
+	assert_int_equal(mem_cdn_count(e.s->cdn[0]->cdn, DIF_PURGE_URLS, "/data/a.json"), 2);
+	assert_int_equal(owed(e.s, 0), 0);
+	end_behind(&e, p, c, pub);
+}
+
+TEST(a_purge_of_the_check_is_not_begun_anew_in_every_round)
+{
+	UNUSED_STATE;
+	struct edge e = {.lies = UINT32_MAX, .hangs = true};
+	struct peer *p = NULL;
+	struct cut *c = NULL;
+	struct dif_publication *pub = publish_behind(&e, &p, &c);
+	world_until(e.s->w, was_asked_often, &e);
+	assert_int_equal(mem_cdn_count(e.s->cdn[0]->cdn, DIF_PURGE_URLS, "/data/a.json"), 2);
+	dif_publication_cancel(pub);
+	world_wait(e.s->w);
+	assert_true(owed(e.s, 0) > 0);
+	end_behind(&e, p, c, pub);
+}
+
+TEST(a_purge_of_the_check_that_is_refused_is_told)
+{
+	UNUSED_STATE;
+	struct edge e = {.lies = 2, .fails = true};
+	struct peer *p = NULL;
+	struct cut *c = NULL;
+	struct dif_publication *pub = publish_behind(&e, &p, &c);
+	world_wait(e.s->w);
+	assert_true(owed(e.s, 0) > 0);
+	assert_int_equal(dif_publication_exit(pub), DIF_EXIT_PARTIAL);
+	assert_int_equal(dif_delivery_error(e.d)->cls, DIF_AUTH);
+	end_behind(&e, p, c, pub);
+}
+
 TEST(a_dry_run_counts_and_asks_for_nothing)
 {
 	UNUSED_STATE;
@@ -357,11 +565,17 @@ int main(void)
 		T(what_is_removed_is_forgotten_too),
 		T(a_purge_that_does_not_settle_in_time_stays_owed),
 		T(edges_that_are_slow_to_forget_details_hold_nobody_up_for_ever),
+		T(a_cdn_that_has_not_answered_since_the_last_cut_is_not_waited_for),
 		T(one_destination_alone_that_is_not_purged_is_partial),
 		T(a_kill_between_the_puts_leaves_the_purge_owed),
 		T(a_newer_cut_takes_over_what_an_older_one_still_owes),
 		T(what_is_mended_is_purged_again),
 		T(a_lost_state_purges_all_that_may_have_changed),
+		T(a_lost_state_purges_all_also_where_the_listing_led_to_nothing),
+		T(a_cdn_that_was_away_forgets_what_changed_meanwhile),
+		T(bytes_of_a_cut_that_is_long_forgotten_are_purged_again),
+		T(a_purge_of_the_check_is_not_begun_anew_in_every_round),
+		T(a_purge_of_the_check_that_is_refused_is_told),
 		T(a_dry_run_counts_and_asks_for_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
