@@ -235,7 +235,7 @@ static int run(const struct dif_args *args)
 const struct dif_verb_row dif_verb_check = {
 	.name = "check",
 	.words = "",
-	.what = "tries sources, stores, steerings and the public addresses: go or no-go",
+	.what = "tries sources, stores, CDNs, steerings, leases, public addresses: go or no-go",
 	.text = "Each point is go, a warning or no-go, with its remedy. In each store small\n"
 		"objects and one of 4 MiB are put below .difusor/ and removed again, to prove\n"
 		"what it may and how fast. A question takes 10 s at most. Exit 8 where a point\n"

@@ -273,6 +273,13 @@ static void init_subjects(struct dif_check *c)
 		s->section = dif_arena_fmt(&s->arena, "store %s", s->d->config->store);
 		s->asks = check_store_asks;
 	}
+	for (uint32_t i = 0; i < config->ncdns; i++, s++) {
+		init_subject(c, s, "cdn");
+		s->name = config->cdns[i].name;
+		s->section = config->cdns[i].section;
+		s->i = c->setup->cdns[i];
+		s->asks = check_cdn_asks;
+	}
 	for (uint32_t i = 0; i < config->nsteerings; i++, s++) {
 		init_subject(c, s, "steering");
 		s->steering = &config->steerings[i];
@@ -322,8 +329,8 @@ bool dif_check_start(struct dif_setup *setup, const struct dif_check_events *eve
 {
 	struct dif_check *c = calloc(1, sizeof *c);
 	const struct dif_config *config = setup->config;
-	uint32_t n =
-		config->nsources + config->ndestinations + config->nsteerings + config->nleases;
+	uint32_t n = config->nsources + config->ndestinations + config->ncdns + config->nsteerings +
+	             config->nleases;
 	if (c != NULL) {
 		c->subjects = calloc(n + 1, sizeof *c->subjects); /* one more: n may be 0 */
 		c->big = malloc(BIG);

@@ -1,5 +1,5 @@
-/* check - a go/no-go list: every source and every store tried for real, each point one sentence
- * with its remedy.
+/* check - a go/no-go list: every source, store, CDN, steering and lease tried for real, each point
+ * one sentence with its remedy.
  *
  * Sources and destinations are asked side by side, one question at a time each, 10 s at most per
  * question; their points are told in the order of the configuration. What is written lies below
@@ -16,7 +16,7 @@ const char *dif_verdict_name(uint32_t verdict); /* "no-go"; never NULL */
 
 /* Valid during the call. */
 struct dif_check_point {
-	const char *what, *name; /* "source", "destination", "steering" or "lease", and which */
+	const char *what, *name; /* "source", "destination", "cdn", "steering", "lease"; which */
 	const char *question;    /* "reach", "tls", "may put" */
 	uint32_t verdict;        /* enum dif_verdict */
 	const char *text;

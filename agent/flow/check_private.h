@@ -8,6 +8,7 @@
  *   check_kinds.c   what comes of each kind of entry through it
  *   check_source.c  what lies at a source
  *   check_steering.c  the record that leads readers
+ *   check_cdn.c     what may be purged
  *   check_lease.c   what decides which of two agents works
  */
 #ifndef DIF_FLOW_CHECK_PRIVATE_H
@@ -147,6 +148,7 @@ const char *check_right(const struct subject *s, enum right right);
 extern check_ask *const check_store_asks[];
 extern check_ask *const check_source_asks[];
 extern check_ask *const check_steering_asks[];
+extern check_ask *const check_cdn_asks[];
 extern check_ask *const check_lease_asks[];
 
 /* check_steering.c */
