@@ -196,7 +196,8 @@ static bool rising(struct dif_health *h, int64_t now, bool current)
 static void note_behind(struct dif_health *h, const struct dif_order *order,
                         const struct dif_health_wanted *wanted, bool current)
 {
-	bool better = h->best.sha256[0] == '\0' || dif_order_compare(order, &h->best) > 0;
+	bool better = order->sha256[0] != '\0' &&
+	              (h->best.sha256[0] == '\0' || dif_order_compare(order, &h->best) > 0);
 	if (current) {
 		h->behind = 0;
 	} else if (better || h->behind == 0) {
@@ -221,7 +222,8 @@ static bool right(struct dif_health *h, int64_t now, const struct dif_order *ord
 	note(h, false);
 	if (late) {
 		snprintf(text, sizeof text, "shows cut %.12s and not %.12s, after %s",
-		         order->sha256, wanted->order.sha256, dif_span(span, patience));
+		         order->sha256[0] != '\0' ? order->sha256 : "unknown", wanted->order.sha256,
+		         dif_span(span, patience));
 		return fall(h, now, DIF_HEALTH_DEGRADED, text);
 	}
 	if (h->good++ == 0) {

@@ -39,7 +39,7 @@ const char *dif_health_name(uint32_t verdict); /* "healthy"; never NULL */
 bool dif_health_by_name(const char *name, uint32_t *verdict);
 
 enum dif_seen {
-	DIF_SEEN_RIGHT,   /* bytes of a known cut: `order` says which */
+	DIF_SEEN_RIGHT,   /* bytes of a known cut: `order` says which; sha256 "": of an older one */
 	DIF_SEEN_WRONG,   /* bytes of none */
 	DIF_SEEN_NOTHING, /* no answer, or not the site's */
 	DIF_SEEN_SELF     /* our own fault: it says nothing */

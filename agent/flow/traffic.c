@@ -119,20 +119,22 @@ static void on_sight(void *data, enum dif_sight sight)
 	}
 }
 
-/* Without an address it is what its deliveries say. */
+/* Without an address it is what its deliveries say: the newest that arrived whole. What it shows
+ * after one that did not is what it showed before, and that becomes stale. */
 static void look_at_deliveries(struct dif_traffic *t, uint32_t i)
 {
 	struct one *o = &t->all[i];
 	const struct dif_destination *d = &t->s->destinations[i];
 	const struct dif_order *order = dif_prober_order(t->prober, d->last);
+	const struct dif_order shown = o->health.shown;
 	bool away = dif_instance_down_since(d->store) != 0;
-	if (away || d->last_whole) {
-		struct dif_health_look look = {away ? DIF_SEEN_NOTHING : DIF_SEEN_RIGHT, order,
-		                               "its store is away"};
-		if (away || order != NULL) {
-			saw(t, i, &look);
-			return;
-		}
+	bool broken = !d->busy && d->last[0] != '\0' && !d->last_whole;
+	order = d->last_whole ? order : broken ? &shown : NULL;
+	if (away || order != NULL) {
+		const struct dif_health_look look = {away ? DIF_SEEN_NOTHING : DIF_SEEN_RIGHT,
+		                                     order, "its store is away"};
+		saw(t, i, &look);
+		return;
 	}
 	o->look_at = o->looked + pace(t, i);
 }

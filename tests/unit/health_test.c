@@ -181,6 +181,24 @@ TEST(nobody_waits_for_a_verdict_without_end)
 	assert_int_equal(h.verdict, DIF_HEALTH_HEALTHY);
 }
 
+TEST(an_older_cut_that_nobody_knows_is_stale_too)
+{
+	UNUSED_STATE;
+	static const struct dif_order none;
+	for (int64_t i = 0; i < 8; i++) {
+		wanted = (struct dif_health_wanted){{1, 300 + i, "cccccccccccccccc"}, now};
+		for (uint32_t k = 0; k < 4; k++) {
+			now += 5000;
+			dif_health_saw(&h, now,
+			               &(struct dif_health_look){DIF_SEEN_RIGHT, &none, NULL},
+			               &wanted);
+		}
+	}
+	assert_int_equal(h.verdict, DIF_HEALTH_DEGRADED);
+	assert_true(h.is_stale);
+	assert_non_null(strstr(h.reason, "shows cut unknown and not cccccccccccc"));
+}
+
 TEST(one_that_is_behind_at_the_start_is_judged_too)
 {
 	UNUSED_STATE;
@@ -342,6 +360,7 @@ int main(void)
 		T(cuts_that_follow_quickly_do_not_hide_one_that_is_stuck),
 		T(one_that_is_always_one_cut_behind_and_goes_on_is_not_stale),
 		T(nobody_waits_for_a_verdict_without_end),
+		T(an_older_cut_that_nobody_knows_is_stale_too),
 		T(one_that_is_behind_at_the_start_is_judged_too),
 		T(a_cdn_is_given_the_time_that_it_takes),
 		T(a_newer_cut_than_wanted_is_fine),
