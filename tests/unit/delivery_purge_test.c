@@ -536,6 +536,22 @@ TEST(a_purge_of_the_check_that_is_refused_is_told)
 	end_behind(&e, p, c, pub);
 }
 
+/* What edges have read of it meanwhile may be anything, whatever its name says. */
+TEST(an_asset_in_doubt_is_purged_as_if_it_had_changed)
+{
+	UNUSED_STATE;
+	struct scene *s = new_scene();
+	publish_first(s);
+	struct dif_held h = *dif_destination_held(&s->w->destinations[0], "app.0123abcd.js");
+	h.unknown = true;
+	assert_non_null(dif_destination_keep(&s->w->destinations[0], &h));
+	struct cut *c = world_cut(s->w, 2, second, N);
+	assert_int_equal(world_exit(s->w, c, 1), DIF_EXIT_OK);
+	assert_int_equal(mem_cdn_count(s->cdn[0]->cdn, DIF_PURGE_URLS, "/app.0123abcd.js"), 1);
+	cut_free(c);
+	free_scene(s);
+}
+
 TEST(a_dry_run_counts_and_asks_for_nothing)
 {
 	UNUSED_STATE;
@@ -576,6 +592,7 @@ int main(void)
 		T(bytes_of_a_cut_that_is_long_forgotten_are_purged_again),
 		T(a_purge_of_the_check_is_not_begun_anew_in_every_round),
 		T(a_purge_of_the_check_that_is_refused_is_told),
+		T(an_asset_in_doubt_is_purged_as_if_it_had_changed),
 		T(a_dry_run_counts_and_asks_for_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
