@@ -209,9 +209,13 @@ TEST(who_cannot_ask_stops_before_the_lease_is_over)
 	assert_false(dif_leader_is_active(a.l));
 	assert_string_equal(a.why, "the lease could not be renewed in time");
 	assert_int_equal(dif_leader_trouble(a.l)->cls, DIF_PERMANENT);
+	int64_t answered = dif_leader_answered(a.l);
+	opkit_until(a.k, &kept.acquires, kept.acquires + 2);
+	assert_int_equal(dif_leader_answered(a.l), answered);
 	kept.down = false;
 	opkit_until(a.k, &a.changes, 3);
 	assert_true(dif_leader_is_active(a.l));
+	assert_true(dif_leader_answered(a.l) > answered);
 	finish(&a);
 }
 
