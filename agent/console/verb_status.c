@@ -254,7 +254,8 @@ const struct dif_verb_row dif_verb_status = {
 	.name = "status",
 	.words = "",
 	.what = "the live cut, its age, and how far each destination is",
-	.text = "",
+	.text = "From the state alone: it needs neither an agent nor the network. What each line\n"
+		"means on the night, and what to do then, is in docs/PRODUCTION.md.",
 	.options = options,
 	.noptions = DIF_LEN(options),
 	.run = run,
