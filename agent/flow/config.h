@@ -33,6 +33,7 @@ struct dif_cdn_config {
 	const char *name, *section, *plugin;
 	int64_t paths_max;              /* see dif_purge_rules */
 	const char *tag;                /* NULL: none */
+	const char *names;              /* hosts with blanks between them; NULL: none */
 	const char *deep_links;         /* as written; read deep */
 	uint32_t deep;                  /* enum dif_deep_links of flow/purge_plan */
 	int64_t settle, origin_timeout; /* ms */

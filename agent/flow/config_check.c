@@ -7,6 +7,7 @@
 #include "flow/purge_plan.h"
 
 #define NAME_MAX_BYTES 64
+#define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789.-:[] \t"
 #define AFTER_WORDS 64
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
@@ -238,6 +239,20 @@ static bool check_cdns(struct dif_config *c, struct dif_destination_config *d,
 	                         "site through it");
 }
 
+/* Hosts, with a port perhaps: what they become part of is an address. */
+static bool check_names(const struct dif_config *c, const struct dif_cdn_config *cdn,
+                        struct dif_error *err)
+{
+	const char *bad =
+		cdn->names != NULL ? cdn->names + strspn(cdn->names, HOST_CHARACTERS) : "";
+	return *bad == '\0' ||
+	       dif_config_refuse(
+		       c, cdn->section, "names", err,
+		       "could not use option 'names': '%.100s' is no list of hosts, such as "
+		       "www.prep.example prep.example",
+		       cdn->names);
+}
+
 static void bind_deep_links(struct dif_cdn_config *cdn)
 {
 	cdn->deep = strcmp(cdn->deep_links, "none") == 0  ? DIF_DEEP_NONE
@@ -442,6 +457,9 @@ bool dif_config_check(struct dif_config *c, struct dif_error *err)
 	}
 	for (uint32_t i = 0; i < c->ncdns; i++) {
 		bind_deep_links(&c->cdns[i]);
+		if (!check_names(c, &c->cdns[i], err)) {
+			return false;
+		}
 	}
 	for (uint32_t i = 0; i < c->nsources; i++) {
 		if (!check_source(c, &c->sources[i], err)) {

@@ -183,6 +183,14 @@ static const struct dif_option cdn_rows[] = {
          AT(tag),
          .help = "A tag that all objects of the site carry there, for purges that name no "
                  "addresses."},
+	{.name = "names",
+         .type = DIF_STRING,
+         .min = 1,
+         .max = 1024,
+         AT(names),
+         .help = "Other names under which readers ask this CDN for the site, such as the record of "
+                 "[steering], with blanks between them. A CDN that keeps a copy for each name is "
+                 "purged of each; one that purges by path needs none."},
 	{.name = "deep_links",
          .def = "prefix",
          .type = DIF_ENUM,

@@ -218,13 +218,14 @@ static void count_plan(const struct purge_lane *l, const struct dif_purge_plan *
 				some[n++] = &plan->items[i];
 			}
 		}
-		for (uint32_t i = 0; i < n; to->calls += nodes) {
+		for (uint32_t i = 0; i < n;) {
 			uint32_t same = 0;
+			to->calls += nodes * purge_names(l, some[i]->scope);
 			for (batch = some[i];
 			     i + same < n && some[i + same]->scope == batch->scope;) {
 				same++;
 			}
-			i += dif_purge_fits(l->caps, l->origin, &some[i], same);
+			i += dif_purge_fits(l->caps, l->longest, &some[i], same);
 		}
 		for (uint32_t i = 0; i < n && pass == DIF_PASS_NOW; i++) {
 			to->items[some[i]->scope]++;
@@ -555,6 +556,16 @@ static void on_fact(void *data, const char *name, const char *value)
 	p->unreleased = true;
 }
 
+static void count_names(struct purge_lane *l)
+{
+	size_t n = 0;
+	l->longest = l->origin;
+	for (l->nnames = 1; purge_name(l, l->nnames, &n)[0] != '\0'; l->nnames++) {
+		size_t origin = strlen("https://") + n;
+		l->longest = origin > l->longest ? origin : l->longest;
+	}
+}
+
 static bool open_lane(struct dif_purger *p, uint32_t i, struct dif_instance *cdn,
                       const struct dif_cdn_config *config)
 {
@@ -570,6 +581,7 @@ static bool open_lane(struct dif_purger *p, uint32_t i, struct dif_instance *cdn
 	                                    .tag = config->tag,
 	                                    .deep_links = config->deep};
 	(void)dif_purge_base(p->d->public_url, &l->origin);
+	count_names(l);
 	dif_map_init(&l->set);
 	for (uint32_t k = 0; k <= DIF_PURGE_ALL; k++) {
 		dif_list_init(&l->ready[k]);

@@ -53,7 +53,7 @@ struct purge_batch {
 	struct purge_owed **rows;
 	int64_t *revs;
 	const char **urls, **paths;
-	struct purge_call *calls; /* one per node */
+	struct purge_call *calls; /* one per node, and per name where addresses have one */
 	uint32_t ncalls, left;
 	struct dif_arena arena;
 };
@@ -64,8 +64,10 @@ struct purge_lane {
 	const struct dif_cdn_config *config;
 	const struct dif_caps *caps;
 	struct dif_purge_rules rules;
-	size_t origin; /* bytes of public_url before its path */
-	char *scope;   /* of its facts */
+	size_t origin;   /* bytes of public_url before its path */
+	size_t longest;  /* the same, with the longest of the names */
+	uint32_t nnames; /* of the site: that of public_url, and config->names */
+	char *scope;     /* of its facts */
 	struct dif_map set;
 	struct dif_link ready[DIF_PURGE_ALL + 1], later, batches;
 	uint32_t nbatches, urls, wides; /* in flight */
@@ -99,7 +101,12 @@ void purge_kick(struct dif_purger *p, int64_t ms);       /* pumps on the loop */
 bool purge_may_work(const struct dif_purger *p);
 void purge_end(struct dif_purger *p); /* nothing is under way any more */
 
-/* purge_send.c: starts what may start. Returns in how many ms there is more to do, -1: nothing
+/* purge_send.c */
+/* The k-th of config->names, from 1 on, n bytes of it; "" behind the last. */
+const char *purge_name(const struct purge_lane *l, uint32_t k, size_t *n);
+/* How many names a purge of that scope must be made for. */
+uint32_t purge_names(const struct purge_lane *l, uint32_t scope);
+/* Starts what may start. Returns in how many ms there is more to do, -1: nothing
  * before something comes back. *stuck: nothing moves but what no repeat helps. */
 int64_t purge_send(struct purge_lane *l, bool *stuck);
 void purge_cancel(struct purge_lane *l);

@@ -54,9 +54,9 @@ static void free_batch(struct purge_batch *b)
 		free(b->calls[i].id);
 	}
 	if (b->scope == DIF_PURGE_URLS) {
-		l->urls -= b->n;
+		l->urls -= b->n * purge_names(l, b->scope);
 	} else {
-		l->wides -= b->n;
+		l->wides -= b->n * purge_names(l, b->scope);
 	}
 	l->nbatches--;
 	dif_list_remove(&b->link);
@@ -149,7 +149,7 @@ static void mark(struct purge_call *c)
 	struct dif_buf text;
 	dif_buf_init(&text, BATCH_BYTES);
 	dif_buf_fmt(&text, "%s\n%s\n%u %u %u\n", b->lane->p->d->name, b->lane->config->name,
-	            b->scope, b->pass, c->in.node);
+	            b->scope, b->pass, (uint32_t)(c - b->calls));
 	for (uint32_t i = 0; i < b->n; i++) {
 		dif_buf_fmt(&text, "%s %lld %s\n", b->rows[i]->cut, (long long)b->revs[i],
 		            b->rows[i]->item.text);
@@ -299,7 +299,9 @@ static uint32_t room_for(const struct purge_lane *l, uint32_t scope)
 	uint32_t most =
 		scope == DIF_PURGE_URLS ? l->caps->purge_in_flight : l->caps->purge_wide_in_flight;
 	uint32_t used = scope == DIF_PURGE_URLS ? l->urls : l->wides;
-	return most == 0 ? BATCH_MAX : most > used ? most - used : 0;
+	uint32_t room = most == 0 ? BATCH_MAX : most > used ? most - used : 0;
+	uint32_t names = purge_names(l, scope);
+	return room >= names ? room / names : used == 0 ? 1 : 0;
 }
 
 /* The first rows of a list that go together into one purge. */
@@ -321,34 +323,59 @@ static uint32_t gather(struct purge_lane *l, struct dif_link *list, uint32_t sco
 			to[n++] = o;
 		}
 	}
-	n = n > 0 ? dif_purge_fits(l->caps, l->origin, items, n) : 0;
+	n = n > 0 ? dif_purge_fits(l->caps, l->longest, items, n) : 0;
 	free(items);
 	return n;
+}
+
+const char *purge_name(const struct purge_lane *l, uint32_t k, size_t *n)
+{
+	const char *at = l->config->names != NULL ? l->config->names : "";
+	for (at += strspn(at, " \t"); k > 1 && *at != '\0'; k--) {
+		at += strcspn(at, " \t");
+		at += strspn(at, " \t");
+	}
+	*n = strcspn(at, " \t");
+	return at;
+}
+
+uint32_t purge_names(const struct purge_lane *l, uint32_t scope)
+{
+	return scope == DIF_PURGE_URLS || scope == DIF_PURGE_PREFIXES ? l->nnames : 1;
 }
 
 static bool fill(struct purge_batch *b)
 {
 	struct purge_lane *l = b->lane;
 	const char *origin = l->p->d->public_url;
-	b->urls = dif_arena_alloc(&b->arena, (b->n + 1) * sizeof(char *));
+	size_t scheme = strcspn(origin, ":") + strlen("://");
+	uint32_t names = purge_names(l, b->scope), nodes = b->ncalls / names;
+	b->urls = dif_arena_alloc(&b->arena, ((size_t)b->n * names + 1) * sizeof(char *));
 	b->paths = dif_arena_alloc(&b->arena, (b->n + 1) * sizeof(char *));
 	b->calls = dif_arena_alloc(&b->arena, b->ncalls * sizeof *b->calls);
 	for (uint32_t i = 0; b->urls != NULL && b->paths != NULL && i < b->n; i++) {
 		const char *text = b->rows[i]->text; /* it stays as long as the batch */
-		bool tag = b->scope == DIF_PURGE_TAGS;
 		b->paths[i] = text;
-		b->urls[i] = tag ? text
-		                 : dif_arena_fmt(&b->arena, "%.*s%s", (int)l->origin, origin, text);
+		b->urls[i] =
+			b->scope == DIF_PURGE_TAGS
+				? text
+				: dif_arena_fmt(&b->arena, "%.*s%s", (int)l->origin, origin, text);
+		for (uint32_t k = 1; k < names; k++) {
+			size_t n = 0;
+			const char *name = purge_name(l, k, &n);
+			b->urls[k * b->n + i] = dif_arena_fmt(&b->arena, "%.*s%.*s%s", (int)scheme,
+			                                      origin, (int)n, name, text);
+		}
 	}
 	for (uint32_t i = 0; !b->arena.failed && i < b->ncalls; i++) {
 		struct purge_call *c = &b->calls[i];
 		*c = (struct purge_call){.batch = b};
 		c->in = (struct dif_purge){.scope = b->scope,
 		                           .n = b->scope == DIF_PURGE_ALL ? 0 : b->n,
-		                           .urls = b->urls,
+		                           .urls = b->urls + (size_t)(i / nodes) * b->n,
 		                           .paths = b->paths,
 		                           .idem = c->idem,
-		                           .node = i};
+		                           .node = i % nodes};
 		mark(c);
 	}
 	return !b->arena.failed;
@@ -374,6 +401,7 @@ static bool new_batch(struct purge_lane *l, uint32_t scope, uint32_t pass, struc
 	                          .pass = pass,
 	                          .n = n,
 	                          .ncalls = l->caps->nodes > 0 ? l->caps->nodes : 1};
+	b->ncalls *= purge_names(l, scope);
 	b->left = b->ncalls;
 	dif_arena_init(&b->arena, BATCH_BYTES, false);
 	qsort(rows, n, sizeof(void *), by_path);
@@ -395,9 +423,9 @@ static bool new_batch(struct purge_lane *l, uint32_t scope, uint32_t pass, struc
 	dif_list_add(&l->batches, &b->link);
 	l->nbatches++;
 	if (scope == DIF_PURGE_URLS) {
-		l->urls += n;
+		l->urls += n * purge_names(l, scope);
 	} else {
-		l->wides += n;
+		l->wides += n * purge_names(l, scope);
 	}
 	return true;
 }
@@ -423,7 +451,10 @@ static bool start_batch(struct purge_lane *l, struct dif_link *list, uint32_t sc
 		soonest(ms, now + AGAIN_MS, now);
 	}
 	if (ok && urls && l->caps->purge_urls_per_s > 0) {
-		l->urls_at = now + (int64_t)(n * 1000.0 / l->caps->purge_urls_per_s) + 1;
+		l->urls_at =
+			now +
+			(int64_t)(n * purge_names(l, scope) * 1000.0 / l->caps->purge_urls_per_s) +
+			1;
 	}
 	return ok;
 }

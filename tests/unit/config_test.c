@@ -233,6 +233,9 @@ TEST(what_readers_are_led_to_is_checked)
 	bad(STORE DEST "cdn = x\n", "there is no section [cdn x]");
 	bad(STORE "[cdn x]\nplugin = fastly\n" DEST "cdn = x\n", "say public_url");
 	bad(STORE DEST "weight = -1\n", "weight");
+	bad(STORE "[cdn x]\nplugin = fastly\nnames = https://www.example/\n" DEST
+	          "cdn = x\npublic_url = https://www.example/\n",
+	    "is no list of hosts");
 	bad(STORE DEST "[steering s]\nplugin = file\nrecord = www.example\n",
 	    "no destination has a target or public_url");
 	bad(STORE DEST "[lease a]\nplugin = etcd\n[lease b]\nplugin = etcd\n",

@@ -15,7 +15,8 @@ struct mem_call {
 	uint32_t scope, n, node;
 	char idem[33];
 	enum dif_class cls;
-	char *items; /* " " around each */
+	char *items;     /* " " around each */
+	char first[128]; /* the first address, whole */
 };
 
 struct mem_ticket {
@@ -181,6 +182,7 @@ static inline void mem_cdn_purge(struct mem_cdn *c, const struct dif_caps *caps,
 	                          .cls = out->err.cls,
 	                          .items = items};
 	snprintf(call->idem, sizeof call->idem, "%s", in->idem);
+	snprintf(call->first, sizeof call->first, "%s", in->n > 0 ? in->urls[0] : "");
 }
 
 static inline void mem_cdn_state(struct mem_cdn *c, const struct dif_ticket *in,

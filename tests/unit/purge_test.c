@@ -159,6 +159,36 @@ TEST(what_is_owed_goes_to_every_cdn_and_is_forgotten)
 	free_scene(s);
 }
 
+TEST(addresses_go_under_every_name_of_the_site)
+{
+	UNUSED_STATE;
+	struct scene *s = new_scene(1);
+	static const char *const want[] = {"https://www.example/p/data/a.json",
+	                                   "https://prep.example/p/data/a.json",
+	                                   "https://b.example:8443/p/data/a.json"};
+	close_purger(s);
+	s->rules[0].names = " prep.example  b.example:8443";
+	s->cdn[0]->caps.nodes = 2;
+	open_purger(s);
+	owe(s, CUT_A, "data/a.json", DIF_DATA);
+	assert_int_equal(s->counts[0].calls, 6);
+	dif_purger_release(s->p);
+	wait_done(s);
+	assert_int_equal(owed(s), 0);
+	const struct mem_cdn *x = s->cdn[0]->cdn;
+	assert_int_equal(x->ncalls, 6);
+	for (uint32_t i = 0; i < 6; i++) {
+		uint32_t times = 0;
+		for (uint32_t k = 0; k < x->ncalls; k++) {
+			times += x->calls[k].node == i % 2 &&
+			         strcmp(x->calls[k].first, want[i / 2]) == 0;
+			assert_true(k == i || strcmp(x->calls[k].idem, x->calls[i].idem) != 0);
+		}
+		assert_int_equal(times, 1);
+	}
+	free_scene(s);
+}
+
 TEST(nothing_goes_before_it_is_released)
 {
 	UNUSED_STATE;
@@ -578,6 +608,7 @@ int main(void)
 #define T(name) cmocka_unit_test(name)
 	const struct CMUnitTest tests[] = {
 		T(what_is_owed_goes_to_every_cdn_and_is_forgotten),
+		T(addresses_go_under_every_name_of_the_site),
 		T(nothing_goes_before_it_is_released),
 		T(details_are_known_as_such_after_a_restart_too),
 		T(entry_pages_and_aggregates_go_twice),
